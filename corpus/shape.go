@@ -1,0 +1,80 @@
+package corpus
+
+// Shape describes the inputs that a target accepts and the outcomes it may give,
+// to mutators, oracles and invariants alike, so that none of them needs to know
+// BPF. It is immutable once made.
+type Shape struct {
+	// Program is the program's name, Type its kind as bpftool prints it ("xdp", "sched_cls").
+	Program, Type string
+	// Packet bounds the length of Step.Packet, in bytes. Max 0 means that the type
+	// takes no packet.
+	Packet Bounds
+	// MinIPv4 and MinIPv6 are the smallest lengths that the kernel accepts where the
+	// ethertype says IPv4 or IPv6; 0 where it makes no difference.
+	MinIPv4, MinIPv6 int
+	// Meta bounds the length of Step.Meta, always a multiple of 4. Max 0 means none.
+	Meta Bounds
+	// ContextSize is the length of Step.Context in bytes where it is not empty.
+	ContextSize int
+	// Context lists the context's fields that an input may set, in order of offset.
+	Context []Field
+	// Output lists the context's fields that an outcome has, in order of offset.
+	Output []Field
+	// Verdicts names return values. Where Closed is set, no other value is legal.
+	Verdicts []Verdict
+	Closed   bool
+	// Maps lists the maps whose contents a run may read or write, in the object's order.
+	Maps []MapShape
+	// Dictionary holds byte strings that the program compares with.
+	Dictionary [][]byte
+	// MaxSteps bounds the number of steps of an input; 0 means 1.
+	MaxSteps int
+}
+
+// Bounds is a closed range.
+type Bounds struct{ Min, Max int }
+
+// Field is an integer at a fixed place in a context, a map key or a map value.
+type Field struct {
+	// Name is the C name; nested members and array elements read "a.b" and "cb[0]".
+	Name string
+	// Offset and Size are in bytes; Size is 1, 2, 4 or 8.
+	Offset, Size int
+	// Min and Max bound the value. Max 0 means that any value of the size is legal.
+	Min, Max uint64
+	// Big says that the value is stored in network byte order, else in the machine's.
+	Big bool
+	// Values are boundary values worth trying, besides Min and Max.
+	Values []uint64
+}
+
+// Verdict names a return value.
+type Verdict struct {
+	Value uint32
+	Name  string
+}
+
+// MapShape describes a map.
+type MapShape struct {
+	Name string
+	// Kind is the map type as bpftool prints it ("hash", "lru_hash", "percpu_array").
+	Kind string
+	// KeySize and ValueSize are in bytes. For per-CPU maps ValueSize is that of one
+	// CPU, and views return the sum over CPUs of integer fields, field by field.
+	KeySize, ValueSize int
+	// Key and Value are empty where the object has no BTF for the map.
+	Key, Value []Field
+	// Lasting says why the contents cannot be put back ("order of an LRU", "timers");
+	// "" when they can. Such maps are recreated before a failure is confirmed.
+	Lasting string
+}
+
+// VerdictName returns the name of a return value, or "" when it has none.
+func (s *Shape) VerdictName(ret uint32) string {
+	for _, v := range s.Verdicts {
+		if v.Value == ret {
+			return v.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,91 @@
+package fuzz
+
+import "github.com/bpffuzz/bpffuzz/corpus"
+
+// Room is the size in bytes of each buffer of a slot.
+type Room struct{ Packet, Meta, Context, Chance int }
+
+// Batch is a row of slots, one per step, that mutators fill in place and an
+// executor runs. An input takes as many neighbouring slots as it has steps. All
+// memory is allocated when the batch is made. A Batch is not safe for concurrent use.
+type Batch struct {
+	steps    []corpus.Step        // a slot each; buffers have the slot's capacity
+	outcomes []corpus.StepOutcome // of the slot with the same index
+	inputs   []corpus.Input       // committed inputs; their Steps lie in steps
+	results  []corpus.Outcome     // of the input with the same index
+	have     corpus.Have
+	used     int // slots of committed inputs
+	count    int // committed inputs
+	maxSteps int
+}
+
+// NewBatch makes a batch of n slots in ordinary memory.
+func NewBatch(n, maxSteps int, room Room) *Batch {
+	steps := make([]corpus.Step, n)
+	for i := range steps {
+		steps[i] = corpus.Step{
+			Packet:  make([]byte, 0, room.Packet),
+			Meta:    make([]byte, 0, room.Meta),
+			Context: make([]byte, 0, room.Context),
+			Chance:  make([]byte, 0, room.Chance),
+		}
+	}
+	return NewBatchOver(steps, maxSteps)
+}
+
+// NewBatchOver makes a batch whose slots are steps: the caller owns the memory
+// behind their buffers, each of which has length 0 and the slot's capacity.
+func NewBatchOver(steps []corpus.Step, maxSteps int) *Batch {
+	return &Batch{
+		steps:    steps,
+		outcomes: make([]corpus.StepOutcome, len(steps)),
+		inputs:   make([]corpus.Input, len(steps)),
+		results:  make([]corpus.Outcome, len(steps)),
+		maxSteps: max(maxSteps, 1),
+		have:     corpus.HaveRet | corpus.HavePacket,
+	}
+}
+
+// Reset empties the batch.
+func (b *Batch) Reset() { b.used, b.count = 0, 0 }
+
+// Next returns the input to write next, or nil when the batch is full. It has no
+// steps yet; its Grow and CopyFrom hand out the slots. Calling Next again without
+// Commit returns the same input, empty.
+func (b *Batch) Next() *corpus.Input {
+	room := min(len(b.steps)-b.used, b.maxSteps)
+	if room == 0 || (b.used > 0 && room < b.maxSteps) {
+		return nil
+	}
+	in := &b.inputs[b.count]
+	in.Maps = nil
+	in.Steps = b.steps[b.used : b.used : b.used+room]
+	return in
+}
+
+// Commit adds the input that Next returned. An input without steps is dropped.
+func (b *Batch) Commit() {
+	in := &b.inputs[b.count]
+	if len(in.Steps) == 0 {
+		return
+	}
+	b.results[b.count] = corpus.Outcome{Have: b.have, Steps: b.outcomes[b.used : b.used+len(in.Steps)]}
+	b.used += len(in.Steps)
+	b.count++
+}
+
+// Len returns the number of committed inputs.
+func (b *Batch) Len() int { return b.count }
+
+// Input returns the i-th committed input; it is valid until Reset.
+func (b *Batch) Input(i int) *corpus.Input { return &b.inputs[i] }
+
+// Outcome returns where the executor records, and the engine reads, the outcome
+// of the i-th input; it is valid until the executor runs again.
+func (b *Batch) Outcome(i int) *corpus.Outcome { return &b.results[i] }
+
+// Slots returns the steps of all committed inputs in order.
+func (b *Batch) Slots() []corpus.Step { return b.steps[:b.used] }
+
+// Outcomes returns the outcomes of Slots, index by index.
+func (b *Batch) Outcomes() []corpus.StepOutcome { return b.outcomes[:b.used] }

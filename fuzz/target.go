@@ -1,0 +1,45 @@
+// Package fuzz is the engine: it picks an input, mutates it, has it executed,
+// judges the outcome and keeps what is new. It knows no BPF; fuzz/bpf makes a
+// Target of an eBPF program.
+package fuzz
+
+import (
+	"context"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// Target is a program that can be run. It is immutable and safe for concurrent use.
+type Target interface {
+	// Shape describes the inputs that the target accepts.
+	Shape() *corpus.Shape
+	// Table lists its edges.
+	Table() *cover.Table
+	// NewExecutor makes an executor with state of its own for one worker. It is
+	// called on the goroutine that will use the executor, which the executor may
+	// lock to its thread.
+	NewExecutor(worker int) (Executor, error)
+}
+
+// Executor runs inputs. All its methods are called from the goroutine that made it.
+type Executor interface {
+	// Describe says in one line which executor this is and why it was chosen.
+	Describe() string
+	// Batch returns the executor's slots, the same value on each call.
+	Batch() *Batch
+	// Run executes every input of the batch, in order, and records return value,
+	// errno and output packet of each step in it. An error is a failure of ours,
+	// never a finding.
+	Run(ctx context.Context) error
+	// New reports whether anything in the last batch is not in seen. It is cheap
+	// and may be called once per batch.
+	New(seen *cover.Seen) bool
+	// Alone runs one input from the initial state. The outcome has at least want
+	// and is valid until the executor runs again.
+	Alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error)
+	// Recreate makes programs and maps anew, for state that cannot be put back.
+	Recreate(ctx context.Context) error
+	// Close gives back every program, map, namespace and thread.
+	Close() error
+}

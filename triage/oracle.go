@@ -1,0 +1,50 @@
+// Package triage turns a failing input into a finding: oracles judge an outcome,
+// then the failure is confirmed, minimised, named and written. Running an input
+// again is a function that the package is given.
+package triage
+
+import (
+	"context"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+)
+
+// Cadence says how often an oracle or a relation is asked.
+type Cadence uint8
+
+const (
+	// Every execution is judged.
+	Every Cadence = iota
+	// Sampled executions are judged: each one that reached something new, and a
+	// seeded sample of the others, alone and from the initial state.
+	Sampled
+)
+
+// Oracle judges one outcome. It is immutable and safe for concurrent use.
+type Oracle struct {
+	// Name is part of every finding's key: lower case, words joined by "-".
+	Name string
+	// Need is what Judge reads; it is called only with outcomes that have it.
+	Need corpus.Have
+	When Cadence
+	// Judge returns nil when nothing is wrong. It must not keep or change its
+	// arguments, and must not allocate unless it returns an error.
+	Judge func(in *corpus.Input, out *corpus.Outcome) error
+}
+
+// Relation judges an input together with its twin.
+type Relation struct {
+	Name string
+	Need corpus.Have
+	When Cadence
+	// Twin writes the twin of src into dst, a fresh Input, and reports whether there
+	// is one. Nil means the same input again.
+	Twin func(dst, src *corpus.Input) bool
+	// Judge gets the outcomes of the input and of its twin, both from the initial state.
+	Judge func(a, b *corpus.Outcome) error
+}
+
+// Rerun runs an input alone, from the initial state. The outcome has at least
+// want and is valid until the next call. The error is a failure of ours, never a
+// finding.
+type Rerun func(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error)
