@@ -1,5 +1,10 @@
 package corpus
 
+import (
+	"encoding/binary"
+	"fmt"
+)
+
 // Shape describes the inputs that a target accepts and the outcomes it may give,
 // to mutators, oracles and invariants alike, so that none of them needs to know
 // BPF. It is immutable once made.
@@ -77,4 +82,45 @@ func (s *Shape) VerdictName(ret uint32) string {
 		}
 	}
 	return ""
+}
+
+// Check returns an error that names the first step and the first rule of the
+// shape that in breaks, or nil.
+func (s *Shape) Check(in *Input) error {
+	if len(in.Steps) > max(s.MaxSteps, 1) {
+		return fmt.Errorf("%d steps, at most %d are allowed", len(in.Steps), max(s.MaxSteps, 1))
+	}
+	for i := range in.Steps {
+		if err := s.checkStep(&in.Steps[i]); err != nil {
+			return fmt.Errorf("step %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (s *Shape) checkStep(step *Step) error {
+	if n, least := len(step.Packet), s.MinPacket(step.Packet); n < least || n > s.Packet.Max {
+		return fmt.Errorf("a packet of %d bytes, %s takes %d to %d", n, s.Type, least, s.Packet.Max)
+	}
+	if n := len(step.Meta); n > s.Meta.Max || n%4 != 0 {
+		return fmt.Errorf("%d bytes of metadata, %s takes a multiple of 4 up to %d", n, s.Type, s.Meta.Max)
+	}
+	if n := len(step.Context); n != 0 && n != s.ContextSize {
+		return fmt.Errorf("a context of %d bytes, %s has %d", n, s.Type, s.ContextSize)
+	}
+	return nil
+}
+
+// MinPacket returns the smallest legal length of a packet that begins like this one.
+func (s *Shape) MinPacket(packet []byte) int {
+	if len(packet) < 14 {
+		return s.Packet.Min
+	}
+	switch binary.BigEndian.Uint16(packet[12:]) {
+	case 0x0800:
+		return max(s.Packet.Min, s.MinIPv4)
+	case 0x86dd:
+		return max(s.Packet.Min, s.MinIPv6)
+	}
+	return s.Packet.Min
 }
