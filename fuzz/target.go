@@ -32,9 +32,10 @@ type Executor interface {
 	// errno and output packet of each step in it. An error is a failure of ours,
 	// never a finding.
 	Run(ctx context.Context) error
-	// New reports whether anything in the last batch is not in seen. It is cheap
-	// and may be called once per batch.
-	New(seen *cover.Seen) bool
+	// Cover returns the feature vector of the last batch as a whole, in the
+	// executor's memory (for a kernel the mapped counters themselves); it is valid
+	// until the executor runs again.
+	Cover() []byte
 	// Alone runs one input from the initial state. The outcome has at least want
 	// and is valid until the executor runs again.
 	Alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error)
