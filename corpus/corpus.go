@@ -24,7 +24,7 @@ type Corpus struct {
 	mu       sync.Mutex
 	entries  []*Entry
 	seen     *cover.Seen
-	owners   []uint32 // how many entries have each bit of the feature vector
+	owners   []uint32                 // how many entries have each bit of the feature vector
 	snapshot atomic.Pointer[Snapshot] // nil after a change, until somebody asks
 }
 
