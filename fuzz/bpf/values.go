@@ -1,0 +1,391 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+)
+
+// Located is a value that knows where it was written, so that an error about it
+// can say so. The reader of target files wraps every value in one; values made in
+// Go need none.
+type Located struct {
+	// At is "file:line".
+	At string
+	// Value is a string, a []any or a map[string]any, whose elements are Located.
+	Value any
+}
+
+// valueError says what is wrong with a value and where it is.
+type valueError struct {
+	at, path string
+	err      error
+}
+
+func (e *valueError) Error() string {
+	out := e.err.Error()
+	if e.path != "" {
+		out = e.path + ": " + out
+	}
+	if e.at != "" {
+		out = e.at + ": " + out
+	}
+	return out
+}
+
+func (e *valueError) Unwrap() error { return e.err }
+
+// unlocate returns the value inside v and where it was written.
+func unlocate(v any) (inner any, at string) {
+	for {
+		l, ok := v.(Located)
+		if !ok {
+			return v, at
+		}
+		v, at = l.Value, l.At
+	}
+}
+
+// fail makes an error about the value at path.
+func fail(at, path, format string, args ...any) error {
+	return &valueError{at: at, path: path, err: fmt.Errorf(format, args...)}
+}
+
+// encode writes a value as the size bytes of a C type. Typ is nil where the object
+// has no BTF. What is a name for error messages. A value is
+//
+//   - a number of any Go type or its text, in the machine's byte order unless the
+//     type is __be16, __be32 or __be64 or the text reads be(N);
+//   - an address as text: 4, 6 or 16 bytes in the order of the wire;
+//   - for an enum the name of a constant; for an array of char its text;
+//   - map[string]any by member names, or []any by position in an array; what is
+//     missing is zero;
+//   - bytes: a []byte, or their hex digits, as many as the type has;
+//   - any other Go value of fixed size, as encoding/binary lays it out.
+func encode(typ btf.Type, size int, what string, v any) ([]byte, error) {
+	if have := sizeOf(typ); typ != nil && have != int64(size) {
+		return nil, fail("", what, "its BTF type has %d bytes, its definition %d", have, size)
+	}
+	dst := make([]byte, size)
+	e := encoder{}
+	if err := e.put(dst, typ, false, what, v); err != nil {
+		return nil, err
+	}
+	return dst, nil
+}
+
+type encoder struct {
+	at string // of the innermost value that says so
+}
+
+func (e *encoder) fail(path, format string, args ...any) error {
+	return fail(e.at, path, format, args...)
+}
+
+func (e *encoder) put(dst []byte, typ btf.Type, big bool, path string, v any) error {
+	v, at := unlocate(v)
+	if at != "" {
+		outer := e.at
+		e.at = at
+		defer func() { e.at = outer }()
+	}
+	if raw, ok := v.([]byte); ok {
+		return e.raw(dst, path, raw)
+	}
+	p := stripType(typ)
+	big = big || p.big
+	if s, ok := p.typ.(*btf.Struct); ok && isKernelOwned(s.Name) {
+		return e.fail(path, "a struct %s is kept by the kernel and cannot be written", s.Name)
+	}
+	if text, ok := textOf(v); ok {
+		return e.text(dst, p.typ, big, path, text)
+	}
+	if fields, ok := v.(map[string]any); ok {
+		return e.named(dst, p.typ, path, fields)
+	}
+	if list, ok := listOf(v); ok {
+		return e.list(dst, p.typ, big, path, list)
+	}
+	return e.fixed(dst, path, v)
+}
+
+func (e *encoder) raw(dst []byte, path string, raw []byte) error {
+	if len(raw) != len(dst) {
+		return e.fail(path, "takes %d bytes, not %d", len(dst), len(raw))
+	}
+	copy(dst, raw)
+	return nil
+}
+
+// fixed writes structs and arrays of Go code.
+func (e *encoder) fixed(dst []byte, path string, v any) error {
+	if v == nil {
+		return e.fail(path, "has no value; leave it out for zero")
+	}
+	if n := binary.Size(v); n != len(dst) {
+		return e.fail(path, "cannot write a %T into %d bytes", v, len(dst))
+	}
+	_, err := binary.Encode(dst, binary.NativeEndian, v)
+	if err != nil {
+		return e.fail(path, "cannot write a %T: %w", v, err)
+	}
+	return nil
+}
+
+// textOf returns numbers, booleans, addresses and strings as text.
+func textOf(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case netip.Addr:
+		return v.String(), true
+	case netip.Prefix:
+		return v.String(), true
+	case net.HardwareAddr:
+		return v.String(), true
+	case net.IP:
+		return v.String(), true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Bool:
+		return strconv.FormatBool(r.Bool()), true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.FormatInt(r.Int(), 10), true
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return strconv.FormatUint(r.Uint(), 10), true
+	case reflect.String:
+		return r.String(), true
+	}
+	return "", false
+}
+
+func listOf(v any) ([]any, bool) {
+	if list, ok := v.([]any); ok {
+		return list, true
+	}
+	r := reflect.ValueOf(v)
+	if r.Kind() != reflect.Slice {
+		return nil, false
+	}
+	list := make([]any, r.Len())
+	for i := range list {
+		list[i] = r.Index(i).Interface()
+	}
+	return list, true
+}
+
+// named writes members by name, or elements of an array by index.
+func (e *encoder) named(dst []byte, typ btf.Type, path string, fields map[string]any) error {
+	if a, ok := typ.(*btf.Array); ok {
+		return e.indexed(dst, a, path, fields)
+	}
+	members, ok := membersOf(typ)
+	if !ok {
+		return e.fail(path, "is %s and has no members", describeType(typ, len(dst)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if err := e.member(dst, members, path, name, fields[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) member(dst []byte, members []member, path, name string, v any) error {
+	head, rest, nested := strings.Cut(name, ".")
+	m, ok := findMember(members, head, 0)
+	if !ok {
+		if _, at := unlocate(v); at != "" {
+			return fail(at, path, "has no member %q; %s", head, neighbours(head, memberNames(members, 0)))
+		}
+		return e.fail(path, "has no member %q; %s", head, neighbours(head, memberNames(members, 0)))
+	}
+	path = joinName(path, head)
+	if nested {
+		v = map[string]any{rest: v}
+	}
+	if m.width != 0 {
+		return e.bits(dst, m, path, v)
+	}
+	size := sizeOf(m.typ)
+	at := m.bits / 8
+	if size < 0 || at > uint64(len(dst)) || uint64(size) > uint64(len(dst))-at {
+		return e.fail(path, "lies outside of the %d bytes of its container", len(dst))
+	}
+	return e.put(dst[at:at+uint64(size)], m.typ, false, path, v)
+}
+
+// findMember looks a member up by name, also in anonymous structs and unions.
+func findMember(members []member, name string, depth int) (member, bool) {
+	if depth > maxTypeDepth {
+		return member{}, false
+	}
+	for _, m := range members {
+		if m.name == name && name != "" {
+			return m, true
+		}
+	}
+	for _, m := range members {
+		inner, ok := membersOf(stripType(m.typ).typ)
+		if m.name != "" || !ok {
+			continue
+		}
+		if found, ok := findMember(inner, name, depth+1); ok {
+			found.bits += m.bits
+			return found, true
+		}
+	}
+	return member{}, false
+}
+
+func memberNames(members []member, depth int) []string {
+	var names []string
+	for _, m := range members {
+		if m.name != "" {
+			names = append(names, m.name)
+		} else if inner, ok := membersOf(stripType(m.typ).typ); ok && depth < maxTypeDepth {
+			names = append(names, memberNames(inner, depth+1)...)
+		}
+		if len(names) > maxFields {
+			break
+		}
+	}
+	return names
+}
+
+func (e *encoder) list(dst []byte, typ btf.Type, big bool, path string, list []any) error {
+	a, ok := typ.(*btf.Array)
+	if !ok {
+		return e.fail(path, "is %s, not an array", describeType(typ, len(dst)))
+	}
+	if uint64(len(list)) > uint64(a.Nelems) {
+		return e.fail(path, "has room for %d elements, not %d", a.Nelems, len(list))
+	}
+	for i, v := range list {
+		if err := e.element(dst, a, big, path, uint64(i), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) indexed(dst []byte, a *btf.Array, path string, fields map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		i, err := strconv.ParseUint(name, 0, 32)
+		if err != nil || i >= uint64(a.Nelems) {
+			return e.fail(path, "has no element %q; it has elements 0 to %d", name, int64(a.Nelems)-1)
+		}
+		if err := e.element(dst, a, false, path, i, fields[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) element(dst []byte, a *btf.Array, big bool, path string, i uint64, v any) error {
+	size := sizeOf(a.Type)
+	if size < 0 || (i+1)*uint64(size) > uint64(len(dst)) {
+		return e.fail(path, "element %d lies outside of its %d bytes", i, len(dst))
+	}
+	at := i * uint64(size)
+	return e.put(dst[at:at+uint64(size)], a.Type, big, fmt.Sprintf("%s[%d]", path, i), v)
+}
+
+// bits writes a bit field: from the low end of a byte on little-endian machines,
+// from the high end on big-endian ones.
+func (e *encoder) bits(dst []byte, m member, path string, v any) error {
+	if m.width > 64 || m.bits+m.width > 8*uint64(len(dst)) {
+		return e.fail(path, "lies outside of the %d bytes of its container", len(dst))
+	}
+	v, at := unlocate(v)
+	text, ok := textOf(v)
+	if !ok {
+		return fail(at, path, "is a bit field of %d bits and takes a number", m.width)
+	}
+	n, err := integerOf(stripType(m.typ).typ, int(m.width), text)
+	if err != nil {
+		return fail(at, path, "%w", err)
+	}
+	for i := range m.width {
+		bit, to := byte(n>>i&1), m.bits+i
+		shift := to % 8
+		if bigMachine() {
+			to = m.bits + m.width - 1 - i
+			shift = 7 - to%8
+		}
+		dst[to/8] = dst[to/8]&^(1<<shift) | bit<<shift
+	}
+	return nil
+}
+
+func bigMachine() bool {
+	return binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+}
+
+// encodeFields writes a context by the names of its fields ("mark", "cb[0]", or a
+// list under "cb"). Fields that are missing are zero.
+func encodeFields(fields []corpus.Field, size int, what string, v any) ([]byte, error) {
+	v, at := unlocate(v)
+	named, ok := v.(map[string]any)
+	if !ok {
+		return nil, fail(at, what, "takes fields by name, as {mark: 7}")
+	}
+	dst := make([]byte, size)
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		if err := encodeField(dst, fields, at, what, name, named[name]); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
+}
+
+func encodeField(dst []byte, fields []corpus.Field, at, what, name string, v any) error {
+	v, here := unlocate(v)
+	if here != "" {
+		at = here
+	}
+	if list, ok := listOf(v); ok {
+		for i, v := range list {
+			if err := encodeField(dst, fields, at, what, fmt.Sprintf("%s[%d]", name, i), v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	i := slices.IndexFunc(fields, func(f corpus.Field) bool { return f.Name == name })
+	if i < 0 {
+		names := make([]string, len(fields))
+		for i, f := range fields {
+			names[i] = f.Name
+		}
+		return fail(at, what, "has no field %q that an input may set; %s", name, neighbours(name, names))
+	}
+	f := fields[i]
+	path := what + "." + name
+	text, ok := textOf(v)
+	if !ok {
+		return fail(at, path, "takes a number of %d bytes", f.Size)
+	}
+	n, err := parseInteger(text, 8*f.Size, true, true)
+	if err != nil {
+		return fail(at, path, "%w", err)
+	}
+	if f.Max != 0 && (n < f.Min || n > f.Max) {
+		return fail(at, path, "%s is outside of %d to %d, which is what the kernel accepts", text, f.Min, f.Max)
+	}
+	if f.Offset < 0 || f.Offset+f.Size > len(dst) {
+		return fail(at, path, "lies outside of the context's %d bytes", len(dst))
+	}
+	putInteger(dst[f.Offset:f.Offset+f.Size], n, f.Big)
+	return nil
+}
