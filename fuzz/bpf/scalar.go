@@ -100,6 +100,9 @@ func parseInteger(text string, bits int, unsigned, signed bool) (uint64, error) 
 	if bits < 1 || bits > 64 {
 		return 0, fmt.Errorf("a number of %d bits cannot be written; use hex(...)", bits)
 	}
+	if octal := strings.TrimLeft(text, "0"); len(octal) < len(text) && octal != "" && octal[0] >= '0' && octal[0] <= '9' {
+		return 0, fmt.Errorf("%q has a leading zero: write %s, or 0o%s for octal", text, octal, octal)
+	}
 	n, err := strconv.ParseUint(text, 0, 64)
 	negative := false
 	if err != nil && strings.HasPrefix(text, "-") {

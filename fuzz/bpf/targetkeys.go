@@ -1,0 +1,144 @@
+package bpf
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// keys lists what a target file may have at its top level.
+func (t *TargetFile) keys(r *yamlReader) map[string]setter {
+	return map[string]setter{
+		"object":     func(n ast.Node, _ string) error { return t.readPath(r, n, "object", &t.Object) },
+		"program":    func(n ast.Node, _ string) (err error) { t.Program, err = r.str(n, "program"); return err },
+		"variables":  func(n ast.Node, _ string) error { return t.readVariables(r, n) },
+		"maps":       func(n ast.Node, _ string) error { return t.readMaps(r, n) },
+		"tail_calls": func(n ast.Node, _ string) error { return t.readTailCalls(r, n) },
+		"seeds":      func(n ast.Node, _ string) error { return t.readSeeds(r, n) },
+		"invariants": func(n ast.Node, _ string) error { return t.readInvariants(r, n) },
+		"contexts":   func(n ast.Node, _ string) error { return t.readContexts(r, n) },
+		"oracles":    func(n ast.Node, _ string) error { return t.readOracles(r, n) },
+		"max_steps": func(n ast.Node, _ string) error {
+			const most = 1024 // slots of a batch
+			u, err := r.count(n, "max_steps", most)
+			t.MaxSteps = int(u)
+			return err
+		},
+	}
+}
+
+func (t *TargetFile) readPath(r *yamlReader, n ast.Node, what string, to *string) error {
+	path, err := r.str(n, what)
+	if err == nil {
+		*to = t.relative(path)
+	}
+	return err
+}
+
+func (t *TargetFile) readVariables(r *yamlReader, n ast.Node) error {
+	t.Variables = map[string]any{}
+	return r.pairs(n, "variables", func(name string, n ast.Node, _ string) error {
+		v, err := r.value(n, "variable "+name)
+		t.Variables[name] = v
+		return err
+	})
+}
+
+func (t *TargetFile) readMaps(r *yamlReader, n ast.Node) error {
+	t.Maps = MapContents{}
+	return r.pairs(n, "maps", func(name string, n ast.Node, _ string) error {
+		what := "map " + name
+		return r.list(n, what, func(_ int, n ast.Node) error {
+			item := MapItem{At: r.at(n)}
+			err := r.object(n, what, map[string]setter{
+				"key":   r.valueInto(&item.Key, what+" key"),
+				"value": r.valueInto(&item.Value, what+" value"),
+			})
+			if err == nil && item.Value == nil {
+				err = fail(item.At, what, "an item needs a value")
+			}
+			t.Maps[name] = append(t.Maps[name], item)
+			return err
+		})
+	})
+}
+
+func (r *yamlReader) valueInto(to *any, what string) setter {
+	return func(n ast.Node, _ string) error {
+		v, err := r.value(n, what)
+		*to = v
+		return err
+	}
+}
+
+func (t *TargetFile) readTailCalls(r *yamlReader, n ast.Node) error {
+	t.TailCalls = map[string]map[uint32]string{}
+	return r.pairs(n, "tail_calls", func(name string, n ast.Node, _ string) error {
+		what := "tail_calls." + name
+		calls := map[uint32]string{}
+		t.TailCalls[name] = calls
+		return r.pairs(n, what, func(key string, n ast.Node, at string) error {
+			index, err := strconv.ParseUint(key, 0, 32)
+			if err != nil {
+				return fail(at, what, "%q is no index from 0 to %d", key, uint32(math.MaxUint32))
+			}
+			if _, ok := calls[uint32(index)]; ok {
+				return fail(at, what, "index %d is given twice", index)
+			}
+			calls[uint32(index)], err = r.str(n, what)
+			return err
+		})
+	})
+}
+
+func (t *TargetFile) readSeeds(r *yamlReader, n ast.Node) error {
+	return r.list(n, "seeds", func(i int, n ast.Node) error {
+		t.Seeds = append(t.Seeds, "")
+		return t.readPath(r, n, "seeds", &t.Seeds[i])
+	})
+}
+
+func (t *TargetFile) readInvariants(r *yamlReader, n ast.Node) error {
+	names := map[string]bool{}
+	return r.list(n, "invariants", func(i int, n ast.Node) error {
+		what := fmt.Sprintf("invariants[%d]", i)
+		inv := Invariant{At: r.at(n)}
+		err := r.object(n, what, map[string]setter{
+			"name": func(n ast.Node, _ string) (err error) { inv.Name, err = r.str(n, what+".name"); return err },
+			"expr": func(n ast.Node, at string) (err error) {
+				inv.At = at
+				inv.Expr, err = r.str(n, what+".expr")
+				return err
+			},
+		})
+		switch {
+		case err != nil:
+			return err
+		case inv.Name == "" || inv.Expr == "":
+			return fail(inv.At, what, "needs a name and an expr")
+		case names[inv.Name]:
+			return fail(inv.At, what, "the name %q is given twice", inv.Name)
+		}
+		names[inv.Name] = true
+		t.Invariants = append(t.Invariants, inv)
+		return nil
+	})
+}
+
+func (t *TargetFile) readContexts(r *yamlReader, n ast.Node) error {
+	return r.list(n, "contexts", func(i int, n ast.Node) error {
+		v, err := r.value(n, fmt.Sprintf("contexts[%d]", i))
+		t.Contexts = append(t.Contexts, v)
+		return err
+	})
+}
+
+func (t *TargetFile) readOracles(r *yamlReader, n ast.Node) error {
+	t.Oracles = map[string]bool{}
+	return r.pairs(n, "oracles", func(name string, n ast.Node, _ string) (err error) {
+		t.Oracles[name], err = r.flag(n, "oracles."+name)
+		return err
+	})
+}
