@@ -160,9 +160,7 @@ func (l *Layout) fragmented(b []byte, ip, i int) bool {
 // pseudoHeader returns the partial sum of the pseudo header.
 func (l *Layout) pseudoHeader(b []byte, ip, i int, proto byte, size int) (acc uint64, ok bool) {
 	off := l.Headers[ip].Off
-	tail := [8]byte{3: proto}
-	be.PutUint32(tail[4:], uint32(size))
-	acc = sum(tail[:], 0)
+	acc = networkOrder(uint16(proto)) + networkOrder(uint16(size)) + networkOrder(uint16(size>>16))
 	if l.Headers[ip].Layer == IPv4 {
 		return sum(b[off+12:off+20], acc), true
 	}
@@ -215,19 +213,48 @@ func (l *Layout) unsummed(b []byte, i int) bool {
 	return i+1 < l.N && l.Headers[i+1].Layer != Payload
 }
 
+// networkOrder returns what the 16-bit word v adds to a sum that is taken in the
+// machine's byte order.
+func networkOrder(v uint16) uint64 {
+	var b [2]byte
+	be.PutUint16(b[:], v)
+	return uint64(binary.NativeEndian.Uint16(b[:]))
+}
+
 // sum adds p to a one's complement sum in the machine's byte order, which the
 // sum does not depend on. An odd last byte counts as if a zero followed.
 func sum(p []byte, acc uint64) uint64 {
 	var carry uint64
+	for len(p) >= 32 {
+		acc, carry = bits.Add64(acc, binary.NativeEndian.Uint64(p), carry)
+		acc, carry = bits.Add64(acc, binary.NativeEndian.Uint64(p[8:]), carry)
+		acc, carry = bits.Add64(acc, binary.NativeEndian.Uint64(p[16:]), carry)
+		acc, carry = bits.Add64(acc, binary.NativeEndian.Uint64(p[24:]), carry)
+		p = p[32:]
+	}
 	for len(p) >= 8 {
 		acc, carry = bits.Add64(acc, binary.NativeEndian.Uint64(p), carry)
 		p = p[8:]
 	}
-	var tail [8]byte
-	copy(tail[:], p)
-	acc, carry = bits.Add64(acc, binary.NativeEndian.Uint64(tail[:]), carry)
+	acc, carry = bits.Add64(acc, lastWords(p), carry)
 	acc, carry = bits.Add64(acc, 0, carry)
 	return acc + carry
+}
+
+// lastWords sums less than 8 bytes.
+func lastWords(p []byte) (acc uint64) {
+	if len(p) >= 4 {
+		acc = uint64(binary.NativeEndian.Uint32(p))
+		p = p[4:]
+	}
+	if len(p) >= 2 {
+		acc += uint64(binary.NativeEndian.Uint16(p))
+		p = p[2:]
+	}
+	if len(p) == 1 {
+		acc += networkOrder(uint16(p[0]) << 8)
+	}
+	return acc
 }
 
 // fold reduces a one's complement sum to 16 bits.
