@@ -111,8 +111,8 @@ func encodeItem(spec *ebpf.CollectionSpec, name string, item MapItem) (encodedIt
 		ebpf.StructOpsMap, ebpf.RingBuf, ebpf.UserRingbuf, ebpf.Arena:
 		return e, fail(item.At, what, "a %s has no contents that can be given: leave it empty", kindOf(m.Type).name)
 	default:
-		if isConstant(name) {
-			return e, fail(item.At, what, "is the section of constants: set them by name under variables")
+		if strings.HasPrefix(name, ".") {
+			return e, fail(item.At, what, "is a section of global data: set what is in it by name under variables")
 		}
 		value, err := encode(valueType(m), int(m.ValueSize), what+" value", widen(m, item.Value))
 		if err != nil {
