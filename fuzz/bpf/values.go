@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"maps"
 	"net"
 	"net/netip"
@@ -203,12 +204,13 @@ func (e *encoder) named(dst []byte, typ btf.Type, path string, fields map[string
 
 func (e *encoder) member(dst []byte, members []member, path, name string, v any) error {
 	head, rest, nested := strings.Cut(name, ".")
-	m, ok := findMember(members, head, 0)
+	m, ok := findMember(members, head)
 	if !ok {
-		if _, at := unlocate(v); at != "" {
-			return fail(at, path, "has no member %q; %s", head, neighbours(head, memberNames(members, 0)))
+		at := e.at
+		if _, here := unlocate(v); here != "" {
+			at = here
 		}
-		return e.fail(path, "has no member %q; %s", head, neighbours(head, memberNames(members, 0)))
+		return fail(at, path, "has no member %q; %s", head, neighbours(head, memberNames(members)))
 	}
 	path = joinName(path, head)
 	if nested {
@@ -225,42 +227,50 @@ func (e *encoder) member(dst []byte, members []member, path, name string, v any)
 	return e.put(dst[at:at+uint64(size)], m.typ, false, path, v)
 }
 
-// findMember looks a member up by name, also in anonymous structs and unions.
-func findMember(members []member, name string, depth int) (member, bool) {
-	if depth > maxTypeDepth {
-		return member{}, false
-	}
-	for _, m := range members {
-		if m.name == name && name != "" {
+// findMember looks a member up by name.
+func findMember(members []member, name string) (member, bool) {
+	for m := range namedMembers(members) {
+		if m.name == name {
 			return m, true
-		}
-	}
-	for _, m := range members {
-		inner, ok := membersOf(stripType(m.typ).typ)
-		if m.name != "" || !ok {
-			continue
-		}
-		if found, ok := findMember(inner, name, depth+1); ok {
-			found.bits += m.bits
-			return found, true
 		}
 	}
 	return member{}, false
 }
 
-func memberNames(members []member, depth int) []string {
+func memberNames(members []member) []string {
 	var names []string
-	for _, m := range members {
-		if m.name != "" {
-			names = append(names, m.name)
-		} else if inner, ok := membersOf(stripType(m.typ).typ); ok && depth < maxTypeDepth {
-			names = append(names, memberNames(inner, depth+1)...)
-		}
-		if len(names) > maxFields {
-			break
-		}
+	for m := range namedMembers(members) {
+		names = append(names, m.name)
 	}
 	return names
+}
+
+// namedMembers yields the members that have a name, those of anonymous structs
+// and unions included, as C finds them. A type inside itself is visited once.
+func namedMembers(members []member) iter.Seq[member] {
+	return func(yield func(member) bool) { visitNamed(members, 0, map[btf.Type]bool{}, yield) }
+}
+
+func visitNamed(members []member, bits uint64, seen map[btf.Type]bool, yield func(member) bool) bool {
+	for _, m := range members {
+		m.bits += bits
+		if m.name != "" {
+			if !yield(m) {
+				return false
+			}
+			continue
+		}
+		inner := stripType(m.typ).typ
+		parts, ok := membersOf(inner)
+		if !ok || seen[inner] {
+			continue
+		}
+		seen[inner] = true
+		if !visitNamed(parts, m.bits, seen, yield) {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *encoder) list(dst []byte, typ btf.Type, big bool, path string, list []any) error {
