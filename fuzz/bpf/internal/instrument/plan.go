@@ -1,0 +1,214 @@
+// Package instrument inserts probes into the bytecode of a program: a spec goes
+// in, an instrumented spec and a table of edges come out. It is pure and follows
+// from the object alone, so that edges are the same on every machine; only which
+// rung of the ladder a kernel accepts depends on the kernel.
+package instrument
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/cfg"
+)
+
+// Program is a program as cilium/ebpf holds it after an ELF load: its entry
+// function first, then every function that it refers to.
+type Program struct {
+	Name         string
+	Instructions asm.Instructions
+}
+
+// MapInfo is what the plan needs to know of a map.
+type MapInfo struct {
+	// KeySize in bytes; 0 for maps without keys.
+	KeySize int
+	// ReadOnly is set for maps that programs cannot write: frozen constants.
+	ReadOnly bool
+}
+
+// Options of Analyze. The zero value works: then uses of maps mark whole maps.
+type Options struct {
+	// Maps by the name by which instructions refer to them. One that is missing is
+	// taken for a map without known keys that can be written.
+	Maps map[string]MapInfo
+	// Range returns the bytes [lo, hi) of the variable at an offset of a map of global
+	// data; lo == hi means the whole map, and so does a nil function.
+	Range func(mapName string, off uint32) (lo, hi uint32)
+	// Unpruned gives every edge a probe of its own.
+	Unpruned bool
+}
+
+// Plan knows the edges of an entry program and its tail-call targets, which share
+// one coverage map, and how to instrument them. It is immutable and safe for
+// concurrent use.
+type Plan struct {
+	programs []program
+	funcs    []*function
+	edges    []edge
+	unpruned bool
+}
+
+// program is a program with the functions of which it is made.
+type program struct {
+	Program
+	funcs []*cfg.Func
+	same  []*function // the function that each of funcs is a copy of
+}
+
+// function is code that one or more programs contain.
+type function struct {
+	*cfg.Func
+	// label is its name, with a number for further functions of the same name.
+	label string
+	main  bool // some program begins with it
+	sub   bool // some program calls it
+	entry cfg.Entry
+	usage *cfg.Usage
+	edges []int // indices in the plan, in order
+	uses  []use
+	// wayward is set when a call of the function may not come back.
+	wayward bool
+	// depth is how much stack it uses, and slots how many registers can be saved below.
+	depth   int
+	depthOK bool
+	slots   int
+	pin     asm.Register // r0 when there is none
+}
+
+// Analyze takes the entry program and its tail-call targets. It fails on code that
+// no kernel would accept.
+func Analyze(programs []Program, opts Options) (*Plan, error) {
+	p := &Plan{unpruned: opts.Unpruned}
+	known := map[[sha256.Size]byte]*function{}
+	names := map[string]int{}
+	for _, prog := range programs {
+		funcs, err := cfg.Split(prog.Instructions)
+		if err != nil {
+			return nil, fmt.Errorf("taking program %q apart: %w", prog.Name, err)
+		}
+		entry := program{Program: prog, funcs: funcs}
+		for i, f := range funcs {
+			key := fingerprint(f)
+			fn := known[key]
+			if fn == nil {
+				fn = &function{Func: f, label: f.Name}
+				if names[f.Name]++; names[f.Name] > 1 {
+					fn.label = fmt.Sprintf("%s#%d", f.Name, names[f.Name])
+				}
+				known[key] = fn
+				p.funcs = append(p.funcs, fn)
+			}
+			fn.main, fn.sub = fn.main || i == 0, fn.sub || i > 0
+			entry.same = append(entry.same, fn)
+		}
+		p.programs = append(p.programs, entry)
+	}
+	for _, fn := range p.funcs {
+		p.analyze(fn, &opts)
+	}
+	p.findWayward()
+	p.findSpillRoom()
+	p.prune()
+	return p, nil
+}
+
+// analyze fills in what follows from the function alone.
+func (p *Plan) analyze(fn *function, opts *Options) {
+	fn.entry = cfg.MainEntry
+	if fn.sub {
+		fn.entry = cfg.CallEntry
+	}
+	fn.usage = fn.Usage(fn.entry)
+	flow := fn.Flow(nil)
+	fn.depth, fn.depthOK = fn.StackDepth(flow)
+	fn.uses = findUses(fn.Func, flow, !fn.sub, opts)
+	mentioned := fn.Mentioned()
+	for r := asm.R9; r >= asm.R6; r-- {
+		if !mentioned.Has(r) {
+			fn.pin = r
+			break
+		}
+	}
+	p.addEdges(fn)
+}
+
+// fingerprint tells functions apart: by name, code and what they refer to.
+func fingerprint(f *cfg.Func) [sha256.Size]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q", f.Name)
+	for i := range f.Insns {
+		ins := &f.Insns[i]
+		var b [24]byte
+		binary.LittleEndian.PutUint64(b[:], uint64(ins.OpCode))
+		b[8], b[9] = byte(ins.Dst), byte(ins.Src)
+		binary.LittleEndian.PutUint16(b[10:], uint16(ins.Offset))
+		binary.LittleEndian.PutUint64(b[16:], uint64(ins.Constant))
+		h.Write(b[:])
+		fmt.Fprintf(h, "%q", ins.Reference())
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// Table lists the edges at a rung. Indices and IDs are the same at all rungs.
+func (p *Plan) Table(rung Rung) *cover.Table {
+	a := p.assign(rung, Cover)
+	t := &cover.Table{Edges: make([]cover.Edge, len(p.edges)), Loops: a.loops, Probes: a.layout.Probes}
+	for i := range p.edges {
+		t.Edges[i] = p.edges[i].Edge
+		t.Edges[i].Probe, t.Edges[i].Via, t.Edges[i].Skipped = a.probe[i], a.via[i], a.skipped[i]
+	}
+	return t
+}
+
+// Layout describes the value of the coverage map.
+func (p *Plan) Layout(rung Rung, variant Variant) Layout { return p.assign(rung, variant).layout }
+
+// Rewrite returns the instrumented instructions of each program, in the order in
+// which Analyze got them. They refer to the coverage map as mapName, which the
+// caller adds to the collection. The originals stay as they are.
+func (p *Plan) Rewrite(rung Rung, variant Variant, mapName string) ([]asm.Instructions, error) {
+	a := p.assign(rung, variant)
+	inserted := make(map[*function][]insertion, len(p.funcs))
+	for _, fn := range p.funcs {
+		inserted[fn] = p.insertions(fn, a, mapName)
+	}
+	out := make([]asm.Instructions, len(p.programs))
+	for i := range p.programs {
+		prog := &p.programs[i]
+		for j, f := range prog.funcs {
+			code, err := insert(f, f.Insns, inserted[prog.same[j]])
+			if err != nil {
+				return nil, fmt.Errorf("instrumenting program %q: %w", prog.Name, err)
+			}
+			out[i] = append(out[i], code...)
+		}
+	}
+	return out, nil
+}
+
+// insertions returns everything that goes into one function.
+func (p *Plan) insertions(fn *function, a *assignment, mapName string) []insertion {
+	var list []insertion
+	e := emitter{mapName: mapName, spill: -align(fn.depth), slots: fn.slots}
+	if a.pins(fn) {
+		e.pin, e.base = fn.pin, a.base(fn)
+		list = append(list, insertion{place: onEntry, code: asm.Instructions{address(e.pin, mapName, e.base)}})
+	}
+	for _, i := range fn.edges {
+		if accesses := a.accesses(i); len(accesses) > 0 {
+			edge := &p.edges[i]
+			list = append(list, insertion{place: edge.place, insn: edge.insn, code: e.probe(edge.room, accesses)})
+		}
+	}
+	for i := range fn.uses {
+		if site := a.siteOf(fn, i); site != nil && site.Off >= 0 {
+			u := &fn.uses[i]
+			list = append(list, insertion{place: before, insn: u.insn, code: u.code(mapName, site.Off, site.Kind == Keys)})
+		}
+	}
+	return list
+}
