@@ -27,8 +27,10 @@ func TestFlatten(t *testing.T) {
 		{"struct", testVIP(), 8, "addr@0+4 big,port@4+2 big,proto@6+1,pad@7+1"},
 		{"array", arrayOf(testVIP(), 2), 16, "[0].addr@0+4 big,[0].port@4+2 big,[0].proto@6+1,[0].pad@7+1," +
 			"[1].addr@8+4 big,[1].port@12+2 big,[1].proto@14+1,[1].pad@15+1"},
-		{"nested names", structOf("a", 12, memberAt("b", 0, testVIP()), memberAt("c", 8, arrayOf(testU16, 2))), 12,
-			"b.addr@0+4 big,b.port@4+2 big,b.proto@6+1,b.pad@7+1,c[0]@8+2,c[1]@10+2"},
+		{
+			"nested names", structOf("a", 12, memberAt("b", 0, testVIP()), memberAt("c", 8, arrayOf(testU16, 2))), 12,
+			"b.addr@0+4 big,b.port@4+2 big,b.proto@6+1,b.pad@7+1,c[0]@8+2,c[1]@10+2",
+		},
 		{"union", &btf.Union{Name: "u", Size: 4, Members: []btf.Member{memberAt("a", 0, testU32), memberAt("b", 0, testU16)}}, 4, "a@0+4,b@0+2"},
 		{"anonymous", structOf("s", 4, memberAt("", 0, structOf("", 4, memberAt("x", 0, testU32)))), 4, "x@0+4"},
 		{"bit field", structOf("s", 4, btf.Member{Name: "b", Type: testU32, BitfieldSize: 3}, memberAt("c", 2, testU16)), 4, "c@2+2"},

@@ -278,18 +278,28 @@ func contentsOf(m *ebpf.MapSpec, item encodedItem, cpus int) ebpf.MapKV {
 
 // setTailCalls puts programs into prog arrays, by map name and index.
 func setTailCalls(spec *ebpf.CollectionSpec, calls map[string]map[uint32]string) error {
-	contents := MapContents{}
+	var encoded []encodedMap
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		if m := spec.Maps[name]; m != nil && m.Type != ebpf.ProgramArray {
+		m := spec.Maps[name]
+		if m == nil {
+			return fail("", "tail_calls", "the object has no map %q; %s", name, neighbours(name, mapOrder(spec)))
+		}
+		if m.Type != ebpf.ProgramArray {
 			return fail("", "tail_calls", "map %q is of kind %s, not prog_array", name, kindOf(m.Type).name)
 		}
+		e := encodedMap{Name: name}
 		for _, index := range slices.Sorted(maps.Keys(calls[name])) {
-			contents[name] = append(contents[name], MapItem{Key: index, Value: calls[name][index]})
+			what := fmt.Sprintf("tail_calls.%s[%d]", name, index)
+			if m.MaxEntries != 0 && index >= m.MaxEntries {
+				return fail("", what, "index %d is outside of 0 to %d", index, m.MaxEntries-1)
+			}
+			callee := calls[name][index]
+			if err := checkProgram(spec, callee, "", what); err != nil {
+				return err
+			}
+			e.Items = append(e.Items, encodedItem{Key: binary.NativeEndian.AppendUint32(nil, index), Program: callee})
 		}
-	}
-	encoded, err := encodeMaps(spec, contents)
-	if err != nil {
-		return fmt.Errorf("tail_calls: %w", err)
+		encoded = append(encoded, e)
 	}
 	setContents(spec, encoded, 1)
 	return nil

@@ -32,7 +32,7 @@ func (e *encoder) text(dst []byte, typ btf.Type, big bool, path, text string) er
 	case *btf.Int, *btf.Enum:
 		return e.integer(dst, typ, big, path, text)
 	case nil:
-		if isIntegerSize(len(dst)) {
+		if isIntegerSize(len(dst)) && !isFullHex(text, len(dst)) {
 			return e.integer(dst, &btf.Int{Size: uint32(len(dst))}, big, path, text)
 		}
 	case *btf.Struct, *btf.Union, *btf.Array, *btf.Datasec:
@@ -55,6 +55,13 @@ func (e *encoder) integer(dst []byte, typ btf.Type, big bool, path, text string)
 	}
 	putInteger(dst, n, big)
 	return nil
+}
+
+// isFullHex reports whether text has all hex digits of n bytes. Without BTF they are
+// bytes in their order in memory, not a number.
+func isFullHex(text string, n int) bool {
+	digits, ok := strings.CutPrefix(strings.TrimSpace(text), "0x")
+	return ok && len(digits) == 2*n
 }
 
 func isIntegerSize(n int) bool { return n == 1 || n == 2 || n == 4 || n == 8 }
