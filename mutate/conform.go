@@ -1,0 +1,46 @@
+package mutate
+
+import "github.com/bpffuzz/bpffuzz/corpus"
+
+// Conform makes an input that came from elsewhere (a seed, another target's
+// corpus, bytes that a foreign engine mutated) one that the shape allows: it cuts
+// and pads lengths, drops surplus steps and replaces illegal values of context
+// fields by the nearest legal ones. Like Mutate it stays within the capacity of
+// the input's buffers; cut reports whether bytes or steps were lost.
+func Conform(shape *corpus.Shape, in *corpus.Input) (cut bool) {
+	m := Mutator{shape: shape}
+	if n := max(shape.MaxSteps, 1); len(in.Steps) > n {
+		in.Steps = in.Steps[:n]
+		cut = true
+	}
+	fields := legalFields(shape)
+	for i := range in.Steps {
+		s := &in.Steps[i]
+		packet, meta, context := len(s.Packet), len(s.Meta), len(s.Context)
+		if context > 0 {
+			s.Context = setLen(s.Context, shape.ContextSize)
+		}
+		m.legalize(s)
+		cut = cut || len(s.Packet) < packet || len(s.Meta) < meta || len(s.Context) < context
+		conformContext(fields, s.Context)
+	}
+	return cut
+}
+
+// conformContext clears what is no field, since the kernel refuses most non-zero
+// bytes there, and clamps what is one.
+func conformContext(fields []corpus.Field, context []byte) {
+	at := 0
+	for i := range fields {
+		f := &fields[i]
+		if f.Offset+f.Size > len(context) {
+			continue
+		}
+		if f.Offset > at {
+			clear(context[at:f.Offset])
+		}
+		at = max(at, f.Offset+f.Size)
+		putField(context, f, clamp(f, getField(context, f)))
+	}
+	clear(context[min(at, len(context)):])
+}

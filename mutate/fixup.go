@@ -1,0 +1,112 @@
+package mutate
+
+import (
+	"math/bits"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+)
+
+// Of sixteen children, so many keep what the operators left in length fields or
+// in checksums. Most programs check neither and lose nothing; those that check
+// refuse a broken packet early, so nearly all children should pass. The rest test
+// that the check is there.
+const (
+	rawOf16     = 1 // neither is repaired
+	rawLengths  = 1 // checksums only: a wrong length must get past the checksum
+	rawSums     = 1 // lengths only
+	repairedAll = 16 - rawOf16 - rawLengths - rawSums
+)
+
+// finish makes the child legal and, mostly, consistent.
+func (m *Mutator) finish() {
+	steps := m.in.Steps
+	for i := range steps {
+		m.legalize(&steps[i])
+	}
+	if m.touched == 0 || m.shape.Packet.Max <= 0 {
+		return
+	}
+	lengths, sums := m.repairs()
+	if !lengths && !sums {
+		return
+	}
+	for touched := m.touched; touched != 0; touched &= touched - 1 {
+		i := bits.TrailingZeros64(touched)
+		if i >= len(steps) {
+			return
+		}
+		for ; i < len(steps); i += 64 {
+			m.repair(&steps[i], lengths, sums)
+		}
+	}
+}
+
+// repairs decides what is repaired in this child.
+func (m *Mutator) repairs() (lengths, sums bool) {
+	switch r := m.rand.next() & 15; {
+	case r < repairedAll:
+		lengths, sums = true, true
+	case r < repairedAll+rawLengths:
+		sums = true
+	case r < repairedAll+rawLengths+rawSums:
+		lengths = true
+	}
+	return lengths && !m.keepLengths, sums && !m.keepSums
+}
+
+func (m *Mutator) repair(s *corpus.Step, lengths, sums bool) {
+	if len(s.Packet) == 0 {
+		return
+	}
+	l := m.parse(s)
+	if lengths {
+		l.FixLengths(s.Packet)
+	}
+	if sums {
+		l.FixChecksums(s.Packet)
+	}
+}
+
+// legalize brings the lengths of a step within the shape's bounds. What is
+// missing is filled with zeros.
+func (m *Mutator) legalize(s *corpus.Step) {
+	n := len(s.Packet)
+	least := minPacket(m.shape, s.Packet)
+	if n < least || n > m.shape.Packet.Max {
+		m.parsed = nil
+		s.Packet = setLen(s.Packet, min(max(n, least), m.shape.Packet.Max))
+		if again := minPacket(m.shape, s.Packet); len(s.Packet) < again {
+			s.Packet = setLen(s.Packet, min(again, m.shape.Packet.Max)) // an ethertype has appeared
+		}
+	}
+	if n := len(s.Meta); n != 0 || m.shape.Meta.Min != 0 {
+		s.Meta = setLen(s.Meta, max(min(n&^3, m.metaRoom(s)), (m.shape.Meta.Min+3)&^3))
+	}
+	if len(s.Context) != m.shape.ContextSize {
+		s.Context = s.Context[:0] // the default one; no part of a context is one
+	}
+}
+
+// minPacket is the smallest length that a packet with this ethertype may have.
+func minPacket(shape *corpus.Shape, p []byte) int {
+	least := shape.Packet.Min
+	if len(p) >= 14 {
+		switch {
+		case p[12] == 0x08 && p[13] == 0x00:
+			return max(least, shape.MinIPv4)
+		case p[12] == 0x86 && p[13] == 0xdd:
+			return max(least, shape.MinIPv6)
+		}
+	}
+	return least
+}
+
+// setLen cuts p or extends it with zeros, within its capacity.
+func setLen(p []byte, n int) []byte {
+	old := len(p)
+	p = p[:min(n, cap(p))]
+	if len(p) > old {
+		clear(p[old:])
+	}
+	return p
+}

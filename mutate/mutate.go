@@ -1,0 +1,155 @@
+// Package mutate derives an input from one or two others: packets by byte, by
+// layer and by field, contexts by field, sequences by step. Every choice comes
+// from a seed, nothing allocates while mutating, and every child obeys the
+// target's shape.
+package mutate
+
+import (
+	"math/bits"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/packet"
+)
+
+// Options configure a Mutator. The zero value is useful.
+type Options struct {
+	// Seed is the first seed; see Mutator.Seed.
+	Seed uint64
+	// Dictionary is used besides the shape's own.
+	Dictionary [][]byte
+}
+
+// Mutator makes children of inputs. It is not safe for concurrent use: each
+// worker has its own.
+type Mutator struct {
+	rand  source
+	shape *corpus.Shape
+	first packet.Layer
+	dict  dictionary
+	ops   []operator
+	// choice maps ten random bits to an index of ops, in proportion to the weights.
+	choice       [1024]uint8
+	fields       []corpus.Field // of the context
+	freshContext []byte
+	maxSteps     int
+
+	// What follows describes the child in the making.
+	in    *corpus.Input
+	other *corpus.Input // the second parent, may be nil
+	at    int           // index of the step that the operator is applied to
+	// touched has a bit per step (modulo 64) whose packet may need fixing.
+	touched uint64
+	// layout is that of the step parsed, which is nil when it is stale.
+	parsed  *corpus.Step
+	layout  packet.Layout
+	partner packet.Layout // of a second packet, while two are compared
+	// Set by operators that broke lengths or checksums on purpose.
+	keepLengths, keepSums bool
+	scratch               [256]byte
+}
+
+// New makes a mutator for a target's inputs. The shape must not change later.
+func New(shape *corpus.Shape, opts Options) *Mutator {
+	m := &Mutator{shape: shape, first: firstLayer(shape), maxSteps: max(shape.MaxSteps, 1)}
+	m.dict.add(shape.Dictionary)
+	m.dict.add(opts.Dictionary)
+	m.fields = legalFields(shape)
+	m.freshContext = freshContext(shape)
+	m.ops = m.applicable(operators())
+	m.fillChoice()
+	m.Seed(opts.Seed)
+	return m
+}
+
+// Seed restarts the mutator's random numbers. The same seed, followed by the same
+// calls, gives the same children on every machine.
+func (m *Mutator) Seed(seed uint64) { m.rand.seed(seed) }
+
+// Mutate makes dst a child of src. other is a second parent to take pieces from,
+// or nil. dst gets no more steps and bytes than its buffers have capacity for,
+// and its buffers stay its own; dst must share no memory with the parents, which
+// are not written. Parents may be of any size, but the values in their contexts have to be
+// legal (see Conform), since only what is written here is checked here.
+func (m *Mutator) Mutate(dst, src, other *corpus.Input) {
+	dst.CopyFrom(src)
+	m.begin(dst, other)
+	for n := m.stackSize(); n > 0; n-- {
+		m.applyOne()
+	}
+	m.finish()
+}
+
+// begin makes the steps of a child ready for operators.
+func (m *Mutator) begin(dst, other *corpus.Input) {
+	if len(dst.Steps) == 0 {
+		dst.Grow()
+	}
+	dst.Steps = dst.Steps[:min(len(dst.Steps), m.maxSteps)]
+	m.in, m.other, m.parsed = dst, other, nil
+	m.touched, m.at = 0, 0
+	m.keepLengths, m.keepSums = false, false
+}
+
+// stackSize is how many operators are applied on top of each other: powers of
+// two as in AFL's havoc, but mostly one or two (1.75 on average), since the
+// checks of a packet program are passed one by one and a child with many changes
+// breaks an earlier one.
+func (m *Mutator) stackSize() int {
+	switch r := m.rand.next() >> 59; {
+	case r < 20:
+		return 1
+	case r < 28:
+		return 2
+	case r < 31:
+		return 4
+	}
+	return 8
+}
+
+// maxTries bounds the operators that are tried until one applies: most apply to
+// most inputs, and one that flips a bit always does.
+const maxTries = 6
+
+// applyOne applies one operator, chosen by weight, to one step.
+func (m *Mutator) applyOne() {
+	if len(m.ops) == 0 || len(m.in.Steps) == 0 {
+		return
+	}
+	for range maxTries {
+		r := m.rand.next()
+		if n := len(m.in.Steps); n > 1 {
+			hi, _ := bits.Mul64(r<<10, uint64(n))
+			m.at = int(hi)
+		} else {
+			m.at = 0
+		}
+		if m.ops[m.choice[r>>54]].apply(m, &m.in.Steps[m.at]) {
+			m.touch(m.at)
+			return
+		}
+	}
+}
+
+// touch says that the packet of step i may need fixing.
+func (m *Mutator) touch(i int) { m.touched |= 1 << (i & 63) }
+
+// stale says that the structure of some packet may have changed.
+func (m *Mutator) stale() { m.parsed = nil }
+
+// parse returns the layout of the step's packet.
+func (m *Mutator) parse(s *corpus.Step) *packet.Layout {
+	if m.parsed != s {
+		m.layout.Parse(s.Packet, m.first)
+		m.parsed = s
+	}
+	return &m.layout
+}
+
+// firstLayer is what packets of the type start with. Only netfilter's local
+// output hook, told by its minimum, has no room for an Ethernet header.
+func firstLayer(shape *corpus.Shape) packet.Layer {
+	if shape.Type == "netfilter" && shape.Packet.Min == 20 {
+		return packet.IPv4
+	}
+	return packet.Ethernet
+}

@@ -1,0 +1,118 @@
+package mutate
+
+import "github.com/bpffuzz/bpffuzz/corpus"
+
+// need is a set of conditions under which an operator makes sense at all.
+type need uint8
+
+const (
+	needPacket need = 1 << iota
+	needMeta
+	needContext
+	needSteps      // more than one step is allowed
+	needDictionary // there is one
+)
+
+// operator changes one step of a child in one way. apply reports whether it
+// could: false means that it changed nothing.
+type operator struct {
+	name   string
+	weight int
+	needs  need
+	apply  func(m *Mutator, s *corpus.Step) bool
+}
+
+// operators is the whole policy of mutation. Weights are relative to each other;
+// an operator whose needs the shape does not meet is left out. Fields and
+// dictionary weigh most, since what a packet program compares are fields with
+// constants of its own. Operators that change layers come next: they reach code
+// that no change of a value reaches. Bytes are for what nobody thought of.
+func operators() []operator {
+	return []operator{
+		{"flip-bit", 10, needPacket, flipBit},
+		{"flip-byte", 3, needPacket, flipByte},
+		{"arithmetic", 8, needPacket, arithmetic},
+		{"interesting", 8, needPacket, interesting},
+		{"random-byte", 8, needPacket, randomByte},
+		{"copy-block", 3, needPacket, copyBlock},
+		{"insert-block", 3, needPacket, insertBlock},
+		{"delete-block", 3, needPacket, deleteBlock},
+		{"fill-block", 2, needPacket, fillBlock},
+		{"resize", 4, needPacket, resize},
+		{"splice-bytes", 3, needPacket, spliceBytes},
+		{"splice-layers", 3, needPacket, spliceLayers},
+		{"dictionary-overwrite", 6, needPacket | needDictionary, dictionaryOverwrite},
+		{"dictionary-insert", 2, needPacket | needDictionary, dictionaryInsert},
+
+		{"field-value", 20, needPacket, fieldValue},
+		{"field-step", 8, needPacket, fieldStep},
+		{"field-random", 8, needPacket, fieldRandom},
+		{"field-dictionary", 20, needPacket | needDictionary, fieldDictionary},
+		{"header-length", 5, needPacket, headerLength},
+
+		{"insert-layer", 8, needPacket, insertLayer},
+		{"drop-layer", 5, needPacket, dropLayer},
+		{"duplicate-layer", 2, needPacket, duplicateLayer},
+		{"swap-layers", 2, needPacket, swapLayers},
+		{"retype-layer", 6, needPacket, retypeLayer},
+		{"retype-selector", 3, needPacket, retypeSelector},
+		{"insert-option", 8, needPacket, insertOption},
+		{"drop-options", 1, needPacket, dropOptions},
+		{"toggle-gre", 1, needPacket, toggleGRE},
+		{"reverse-flow", 2, needPacket, reverseFlow},
+
+		{"context-field", 20, needContext, contextField},
+		{"context-clear", 1, needContext, contextClear},
+		{"meta-resize", 3, needMeta, metaResize},
+		{"meta-bytes", 3, needMeta, metaBytes},
+
+		{"repeat-step", 4, needSteps, repeatStep},
+		{"drop-step", 4, needSteps, dropStep},
+		{"swap-steps", 2, needSteps, swapSteps},
+		{"splice-steps", 4, needSteps, spliceSteps},
+		{"follow-flow", 10, needSteps | needPacket, followFlow},
+		{"join-flow", 4, needSteps | needPacket, joinFlow},
+	}
+}
+
+// applicable keeps the operators whose needs the shape meets.
+func (m *Mutator) applicable(all []operator) []operator {
+	var have need
+	if m.shape.Packet.Max > 0 {
+		have |= needPacket
+	}
+	if m.shape.Meta.Max >= 4 {
+		have |= needMeta
+	}
+	if len(m.fields) > 0 {
+		have |= needContext
+	}
+	if m.maxSteps > 1 {
+		have |= needSteps
+	}
+	if len(m.dict.all) > 0 {
+		have |= needDictionary
+	}
+	var ops []operator
+	for _, op := range all {
+		if op.needs&have == op.needs {
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}
+
+// fillChoice gives each operator its share of the table, at least one entry.
+func (m *Mutator) fillChoice() {
+	total := 0
+	for _, op := range m.ops {
+		total += op.weight
+	}
+	sum, at := 0, 0
+	for i, op := range m.ops {
+		sum += op.weight
+		for end := sum * len(m.choice) / total; at < end; at++ {
+			m.choice[at] = uint8(i)
+		}
+	}
+}
