@@ -50,6 +50,7 @@ func objects(t testing.TB) []string {
 	for _, sub := range []string{"testdata", "btf/testdata", "cmd/bpf2go/testdata"} {
 		patterns = append(patterns, filepath.Join(root, sub, "*-el.elf"))
 	}
+	patterns = append(patterns, filepath.Join(root, "examples/*/*_bpfel.o"))
 	if extra := os.Getenv("BPFFUZZ_OBJECTS"); extra != "" {
 		patterns = append(patterns, filepath.Join(extra, "*.o"))
 	}
@@ -82,6 +83,11 @@ func alone(spec *ebpf.CollectionSpec, name string) *ebpf.CollectionSpec {
 		ins := &prog.Instructions[i]
 		if m := all.Maps[ins.Reference()]; m != nil && ins.IsLoadFromMap() {
 			out.Maps[ins.Reference()] = loadable(m)
+			for _, kv := range m.Contents {
+				if inner, ok := kv.Value.(string); ok && all.Maps[inner] != nil {
+					out.Maps[inner] = loadable(all.Maps[inner])
+				}
+			}
 		}
 	}
 	return out
