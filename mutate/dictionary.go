@@ -70,8 +70,9 @@ func dictionaryOverwrite(m *Mutator, s *corpus.Step) bool {
 	if len(e) > len(s.Packet) {
 		return false
 	}
-	copy(s.Packet[m.offset(len(s.Packet)-len(e)+1):], e)
-	m.stale()
+	at := m.offset(len(s.Packet) - len(e) + 1)
+	copy(s.Packet[at:], e)
+	m.changed(s, at, len(e))
 	return true
 }
 

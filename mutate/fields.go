@@ -7,70 +7,57 @@ import (
 
 // pickField chooses a header of the packet and one of its fields; field is nil
 // where the packet has none or the header is cut off before it.
-func (m *Mutator) pickField(s *corpus.Step) (header []byte, layer packet.Layer, field *packet.Field) {
+func (m *Mutator) pickField(s *corpus.Step) (h packet.Header, field *packet.Field) {
 	l := m.parse(s)
 	n := l.N
 	if n > 0 && l.Headers[n-1].Layer == packet.Payload {
 		n--
 	}
 	if n == 0 {
-		return nil, 0, nil
+		return h, nil
 	}
 	r := m.rand.next()
-	h := &l.Headers[int(r>>32*uint64(n)>>32)]
+	h = l.Headers[int(r>>32*uint64(n)>>32)]
 	fields := packet.Fields(h.Layer)
 	if len(fields) == 0 {
-		return nil, 0, nil
+		return h, nil
 	}
 	field = &fields[int(r&0xffffffff*uint64(len(fields))>>32)]
 	if field.Bit+field.Bits > h.Len*8 {
-		return nil, 0, nil
+		return h, nil
 	}
-	return s.Packet[h.Off:h.End()], h.Layer, field
+	return h, field
 }
 
-// setField stores a value and notes what that broke.
-func (m *Mutator) setField(header []byte, layer packet.Layer, f *packet.Field, v uint64) bool {
-	f.Set(header, v)
-	m.wrote(layer, f)
-	return true
-}
-
-// wrote keeps the fix-up from undoing what was done to a length or a checksum,
-// and forgets the layout unless the field cannot change it.
-func (m *Mutator) wrote(layer packet.Layer, f *packet.Field) {
+// setField stores a value, and keeps the fix-up from undoing what that breaks.
+func (m *Mutator) setField(s *corpus.Step, h packet.Header, f *packet.Field, v uint64) bool {
 	switch f.Kind {
 	case packet.Length:
 		m.keepLengths = true
 	case packet.Check:
 		m.keepSums = true
-		return
-	case packet.Address:
-		return
-	case packet.Plain:
-		if layer == packet.TCP || layer == packet.IPv6 {
-			return
-		}
 	}
-	m.stale()
+	f.Set(s.Packet[h.Off:h.End()], v)
+	m.changed(s, h.Off+f.Bit>>3, (f.Bit&7+f.Bits+7)>>3)
+	return true
 }
 
 // fieldValue stores one of the field's boundary values.
 func fieldValue(m *Mutator, s *corpus.Step) bool {
-	header, layer, f := m.pickField(s)
+	h, f := m.pickField(s)
 	if f == nil || len(f.Values) == 0 {
 		return false
 	}
-	return m.setField(header, layer, f, f.Values[m.rand.below(len(f.Values))])
+	return m.setField(s, h, f, f.Values[m.rand.below(len(f.Values))])
 }
 
 // fieldStep adds or subtracts 1, or another power of two.
 func fieldStep(m *Mutator, s *corpus.Step) bool {
-	header, layer, f := m.pickField(s)
+	h, f := m.pickField(s)
 	if f == nil {
 		return false
 	}
-	v, _ := f.Get(header)
+	v, _ := f.Get(s.Packet[h.Off:h.End()])
 	r := m.rand.next()
 	d := uint64(1)
 	if r&6 == 0 {
@@ -79,16 +66,16 @@ func fieldStep(m *Mutator, s *corpus.Step) bool {
 	if r&1 != 0 {
 		d = -d
 	}
-	return m.setField(header, layer, f, v+d)
+	return m.setField(s, h, f, v+d)
 }
 
 // fieldRandom stores any value of the field's width.
 func fieldRandom(m *Mutator, s *corpus.Step) bool {
-	header, layer, f := m.pickField(s)
+	h, f := m.pickField(s)
 	if f == nil {
 		return false
 	}
-	return m.setField(header, layer, f, m.rand.next())
+	return m.setField(s, h, f, m.rand.next())
 }
 
 // fieldDictionary stores a dictionary entry in a field of its width: the program
@@ -97,15 +84,15 @@ func fieldRandom(m *Mutator, s *corpus.Step) bool {
 func fieldDictionary(m *Mutator, s *corpus.Step) bool {
 	const tries = 4
 	for k := range tries {
-		header, layer, f := m.pickField(s)
+		h, f := m.pickField(s)
 		if f == nil || f.Kind < packet.Next && k < tries-1 {
 			continue
 		}
-		if layer == packet.IPv6 && f.Kind == packet.Address && len(m.dict.addresses) > 0 {
-			return setAddress(header, f, m.dict.addresses[m.rand.below(len(m.dict.addresses))])
+		if h.Layer == packet.IPv6 && f.Kind == packet.Address && len(m.dict.addresses) > 0 {
+			return setAddress(s.Packet[h.Off:h.End()], f, m.dict.addresses[m.rand.below(len(m.dict.addresses))])
 		}
 		if words := m.dict.words[(f.Bits+7)>>3]; len(words) > 0 {
-			return m.setField(header, layer, f, words[m.rand.below(len(words))])
+			return m.setField(s, h, f, words[m.rand.below(len(words))])
 		}
 	}
 	return false
@@ -131,8 +118,7 @@ func headerLength(m *Mutator, s *corpus.Step) bool {
 		if f == nil || f.Bit+f.Bits > h.Len*8 {
 			continue
 		}
-		header := s.Packet[h.Off:h.End()]
-		v, _ := f.Get(header)
+		v, _ := f.Get(s.Packet[h.Off:h.End()])
 		switch r := m.rand.next(); r & 3 {
 		case 0:
 			v += r >> 8 & 15
@@ -143,7 +129,7 @@ func headerLength(m *Mutator, s *corpus.Step) bool {
 		default:
 			v = r >> 8
 		}
-		return m.setField(header, h.Layer, f, v)
+		return m.setField(s, *h, f, v)
 	}
 	return false
 }

@@ -25,7 +25,7 @@ func flipBit(m *Mutator, s *corpus.Step) bool {
 	}
 	bit := m.offset(len(s.Packet))<<3 | int(m.rand.next()&7)
 	s.Packet[bit>>3] ^= 1 << (bit & 7)
-	m.stale()
+	m.changed(s, bit>>3, 1)
 	return true
 }
 
@@ -39,7 +39,7 @@ func flipByte(m *Mutator, s *corpus.Step) bool {
 	for i := range n {
 		s.Packet[at+i] ^= 0xff
 	}
-	m.stale()
+	m.changed(s, at, n)
 	return true
 }
 
@@ -59,10 +59,10 @@ func arithmetic(m *Mutator, s *corpus.Step) bool {
 	if r&4 != 0 {
 		delta = -delta
 	}
-	p := s.Packet[m.offset(len(s.Packet)-width+1):]
-	big := r&8 != 0
+	at := m.offset(len(s.Packet) - width + 1)
+	p, big := s.Packet[at:], r&8 != 0
 	store(p, width, load(p, width, big)+delta, big)
-	m.stale()
+	m.changed(s, at, width)
 	return true
 }
 
@@ -81,8 +81,9 @@ func interesting(m *Mutator, s *corpus.Step) bool {
 		return false
 	}
 	v := interestingValues[int(r>>32*uint64(len(interestingValues))>>32)]
-	store(s.Packet[m.offset(len(s.Packet)-width+1):], width, v, r&8 != 0)
-	m.stale()
+	at := m.offset(len(s.Packet) - width + 1)
+	store(s.Packet[at:], width, v, r&8 != 0)
+	m.changed(s, at, width)
 	return true
 }
 
@@ -91,8 +92,9 @@ func randomByte(m *Mutator, s *corpus.Step) bool {
 	if len(s.Packet) == 0 {
 		return false
 	}
-	s.Packet[m.offset(len(s.Packet))] ^= byte(1 + m.rand.below(255))
-	m.stale()
+	at := m.offset(len(s.Packet))
+	s.Packet[at] ^= byte(1 + m.rand.below(255))
+	m.changed(s, at, 1)
 	return true
 }
 
@@ -113,7 +115,7 @@ func copyBlock(m *Mutator, s *corpus.Step) bool {
 	n := m.blockSize(len(s.Packet) - 1)
 	from, to := m.offset(len(s.Packet)-n+1), m.offset(len(s.Packet)-n+1)
 	copy(s.Packet[to:to+n], s.Packet[from:from+n])
-	m.stale()
+	m.changed(s, to, n)
 	return from != to
 }
 
@@ -151,7 +153,7 @@ func fillBlock(m *Mutator, s *corpus.Step) bool {
 	n := m.blockSize(len(s.Packet))
 	at := m.offset(len(s.Packet) - n + 1)
 	m.fill(s.Packet[at : at+n])
-	m.stale()
+	m.changed(s, at, n)
 	return true
 }
 

@@ -51,12 +51,14 @@ func (m *Mutator) newLength(s *corpus.Step) int {
 	case 1:
 		return m.shape.Packet.Min + 1
 	case 2:
-		return m.shape.Packet.Max
-	case 3:
-		return m.shape.Packet.Max - 1
-	case 4:
+		switch r >> 16 & 3 { // rare, since long packets take long
+		case 0:
+			return m.shape.Packet.Max
+		case 1:
+			return m.shape.Packet.Max - 1
+		}
 		return m.rand.below(min(m.shape.Packet.Max, 2048))
-	case 5, 6, 7:
+	case 3, 4, 5, 6, 7:
 		return len(s.Packet) + d
 	case 8, 9, 10:
 		return len(s.Packet) + d*(1+m.rand.below(32))

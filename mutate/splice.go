@@ -28,7 +28,7 @@ func spliceBytes(m *Mutator, s *corpus.Step) bool {
 	}
 	n := m.blockSize(min(len(from)-at, len(s.Packet)-to))
 	copy(s.Packet[to:], from[at:at+n])
-	m.stale()
+	m.changed(s, to, n)
 	return true
 }
 

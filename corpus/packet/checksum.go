@@ -34,6 +34,9 @@ type coverage struct {
 	pseudo          uint64
 }
 
+// summed are the layers that may have a checksum.
+var summed = [layerCount]bool{IPv4: true, TCP: true, UDP: true, ICMPv4: true, ICMPv6: true, GRE: true}
+
 // Checksum judges the checksum of header i of b. It is SumAbsent for layers
 // without one, for UDP over IPv4 or of a tunnel with checksum 0, for fragments,
 // and where a length field contradicts the packet, so that nobody can tell what
@@ -57,6 +60,9 @@ func (l *Layout) Checksum(b []byte, i int) Sum {
 // stay 0. l has to be the layout of b, whose lengths should be right.
 func (l *Layout) FixChecksums(b []byte) {
 	for i := l.N - 1; i >= 0; i-- {
+		if !summed[l.Headers[i].Layer] {
+			continue
+		}
 		c, ok := l.cover(b, i)
 		if !ok || l.unsummed(b, i) {
 			continue

@@ -99,3 +99,54 @@ func (l *Layout) carrier(i int) int {
 	}
 	return -1
 }
+
+// structural marks the bytes of each header, counted from bit 0, on which the
+// kind, place and length of this or other headers depend. All ones stand for the whole
+// header however long.
+var structural = [layerCount]uint64{
+	Ethernet: 1<<12 | 1<<13,
+	VLAN:     1<<2 | 1<<3,
+	ARP:      1<<4 | 1<<5,
+	IPv4:     1<<0 | 1<<6 | 1<<7 | 1<<9,
+	IPv6:     1<<0 | 1<<6,
+	HopByHop: 1<<0 | 1<<1,
+	Routing:  1<<0 | 1<<1,
+	Fragment: 1<<0 | 1<<2 | 1<<3,
+	DestOpts: 1<<0 | 1<<1,
+	TCP:      1 << 12,
+	UDP:      1<<2 | 1<<3,
+	ICMPv4:   1 << 0,
+	ICMPv6:   1 << 0,
+	GRE:      1<<0 | 1<<1 | 1<<2 | 1<<3,
+	Geneve:   1<<0 | 1<<2 | 1<<3,
+	MPLS:     1 << 2,
+	GTPU:     ^uint64(0),
+	Payload:  1 << 0, // behind MPLS, GTPU and ICMP errors the first byte tells whether it is one
+}
+
+// Survives reports whether the layout is still right after n bytes at offset at
+// were overwritten. It errs on the side of false.
+func (l *Layout) Survives(at, n int) bool {
+	for i := l.N - 1; i >= 0; i-- {
+		h := &l.Headers[i]
+		if at+n <= h.Off {
+			continue
+		}
+		mask := structural[h.Layer]
+		if from := max(at-h.Off, 0); from < 64 {
+			mask = mask >> from << from
+		} else if mask != ^uint64(0) {
+			mask = 0
+		}
+		if to := at + n - h.Off; to < 64 {
+			mask &= 1<<to - 1
+		}
+		if mask != 0 {
+			return false
+		}
+		if at >= h.Off {
+			return true
+		}
+	}
+	return true
+}

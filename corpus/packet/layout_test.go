@@ -164,6 +164,38 @@ func TestSetNextAgreesWithParse(t *testing.T) {
 	}
 }
 
+func TestSurvives(t *testing.T) {
+	for _, s := range stacks(t) {
+		t.Run(s.name, func(t *testing.T) {
+			var l packet.Layout
+			l.Parse(s.bytes, packet.Ethernet)
+			kept := 0
+			for at := range s.bytes {
+				for n := 1; n <= min(8, len(s.bytes)-at); n++ {
+					if !l.Survives(at, n) {
+						continue
+					}
+					kept++
+					for _, fill := range []byte{0, 0x45, 0x60, 0xff} {
+						b := slices.Clone(s.bytes)
+						for i := range n {
+							b[at+i] = fill
+						}
+						again := l
+						again.Parse(b, packet.Ethernet)
+						if again != l {
+							t.Fatalf("%s became %s by %d bytes of %#x at %d", names(&l), names(&again), n, fill, at)
+						}
+					}
+				}
+			}
+			if kept == 0 {
+				t.Error("survives nothing")
+			}
+		})
+	}
+}
+
 func TestParseDoesNotAllocate(t *testing.T) {
 	all := stacks(t)
 	var l packet.Layout
