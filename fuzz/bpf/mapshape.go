@@ -87,6 +87,7 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 	if m.Key != nil && sizeOf(m.Key) == int64(m.KeySize) {
 		shape.Key = flatten(m.Key, shape.KeySize)
 	}
+	shape.Key = boundKey(m, shape.Key)
 	if m.Value != nil && sizeOf(m.Value) == int64(m.ValueSize) {
 		shape.Value = flatten(m.Value, shape.ValueSize)
 		if own := ownedBy(m.Value); own != "" && shape.Lasting == "" {
@@ -94,6 +95,25 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 		}
 	}
 	return shape, true
+}
+
+// boundKey keeps keys within what the kernel accepts: the index of an array, the
+// prefix length of a trie. An array with one entry has no field to choose.
+func boundKey(m *ebpf.MapSpec, key []corpus.Field) []corpus.Field {
+	switch m.Type {
+	case ebpf.Array, ebpf.PerCPUArray:
+		if m.MaxEntries <= 1 || m.KeySize != 4 {
+			return nil
+		}
+		last := uint64(m.MaxEntries) - 1
+		return []corpus.Field{{Name: "value", Size: 4, Max: last, Values: []uint64{0, last}}}
+	case ebpf.LPMTrie:
+		if len(key) > 0 && key[0].Offset == 0 && key[0].Size == 4 && m.KeySize > 4 {
+			bits := 8 * uint64(m.KeySize-4)
+			key[0].Max, key[0].Values = bits, []uint64{0, 1, bits / 2, bits - 1, bits}
+		}
+	}
+	return key
 }
 
 // isConstant reports whether a map is a section that programs only read. Such

@@ -133,6 +133,31 @@ func TestMapShapeLasting(t *testing.T) {
 	}
 }
 
+func TestMapShapeKeys(t *testing.T) {
+	prefix := structOf("p", 8, memberAt("bits", 0, testU32), memberAt("addr", 4, testBe32))
+	for _, tt := range []struct {
+		name string
+		m    ebpf.MapSpec
+		want string
+	}{
+		{"array", ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 256}, "value<=255"},
+		{"single", ebpf.MapSpec{Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 4, MaxEntries: 1, Key: testU32}, ""},
+		{"trie", ebpf.MapSpec{Type: ebpf.LPMTrie, KeySize: 8, ValueSize: 4, MaxEntries: 256, Key: prefix}, "bits<=32 addr<=0"},
+		{"hash", ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: 4, MaxEntries: 256, Key: prefix}, "bits<=0 addr<=0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, _ := newMapShape("m", &tt.m)
+			var got []string
+			for _, f := range m.Key {
+				got = append(got, fmt.Sprintf("%s<=%d", f.Name, f.Max))
+			}
+			if s := strings.Join(got, " "); s != tt.want {
+				t.Errorf("got %s, want %s", s, tt.want)
+			}
+		})
+	}
+}
+
 func TestMapKindsAreComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for typ := ebpf.Hash; typ <= ebpf.Arena; typ++ {

@@ -186,3 +186,92 @@ func FuzzParseTargetFile(f *testing.F) {
 		}
 	})
 }
+
+// The page that documents target files shows one with every key, and it reads.
+func TestDocumentedExample(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "target-file.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(page), "```yaml\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !ok || !closed {
+		t.Fatal("the page has no example")
+	}
+	file, err := ParseTargetFile("lb.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range file.keys(&yamlReader{}) {
+		if !strings.Contains(text, "\n"+key+":") && !strings.HasPrefix(text, key+":") {
+			t.Errorf("the example has no %s", key)
+		}
+		if !strings.Contains(string(page), "| `"+key+"` |") {
+			t.Errorf("the table has no row for %s", key)
+		}
+	}
+}
+
+// The messages on the page are those that a user gets.
+func TestDocumentedErrors(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "target-file.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## When something is wrong")
+	documented := 0
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "    lb.yaml:") {
+			documented++
+		}
+	}
+	texts := []string{
+		"object: lb.o\nprogramm: entry\n",
+		"object: [lb.o\n",
+		"variables:\n  prt: 4433\n",
+		"variables:\n  port: 65536\n",
+		"maps:\n  vip: [{key: 1, value: 1}]\n",
+		"maps:\n  vips:\n    - key: {addr: 10.9.8.7, prot: 17}\n      value: 1\n",
+		"maps:\n  vips:\n    - key: {addr: 10.9.8.7, port: 70000}\n      value: 1\n",
+		"maps:\n  vips:\n    - key: {addr: \"fd00::1\"}\n      value: 1\n",
+		"maps:\n  vips:\n    - key: 0x0a09\n      value: 1\n",
+		"maps:\n  flows:\n    - key: 0x0a09080711511100\n      value: {family: FAMILY_IPV5}\n",
+		"maps:\n  routes:\n    - {key: 10.0.0.0/33, value: 1}\n",
+		"maps:\n  hits:\n    - {key: 2, value: 1}\n",
+		"maps:\n  socks:\n    - {key: 0, value: 1}\n",
+		"contexts:\n  - {ingress_ifindex: 2}\n",
+		"max_steps: 2000\n",
+	}
+	for _, text := range texts {
+		err := setUpFrom(text)
+		if err == nil {
+			t.Errorf("%q is no error", text)
+		} else if !strings.Contains(section, "\n    "+err.Error()+"\n") {
+			t.Errorf("not on the page: %s", err)
+		}
+	}
+	if documented != len(texts) {
+		t.Errorf("the page has %d messages, %d are tested", documented, len(texts))
+	}
+}
+
+// setUpFrom does with a target file what making a target does.
+func setUpFrom(text string) error {
+	file, err := ParseTargetFile("lb.yaml", []byte(text))
+	if err != nil {
+		return err
+	}
+	spec := testSpec()
+	if err := setVariables(spec, file.Variables); err != nil {
+		return err
+	}
+	if _, err := encodeMaps(spec, file.Maps); err != nil {
+		return err
+	}
+	shape, err := newShape(spec, spec.Programs["entry"], testLimits)
+	if err != nil {
+		return err
+	}
+	_, err = file.EncodeContexts(shape)
+	return err
+}
