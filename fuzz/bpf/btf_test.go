@@ -20,7 +20,9 @@ var (
 	testBe64 = &btf.Typedef{Name: "__be64", Type: testU64}
 )
 
-func arrayOf(typ btf.Type, n uint32) *btf.Array { return &btf.Array{Index: testU32, Type: typ, Nelems: n} }
+func arrayOf(typ btf.Type, n uint32) *btf.Array {
+	return &btf.Array{Index: testU32, Type: typ, Nelems: n}
+}
 
 func structOf(name string, size uint32, members ...btf.Member) *btf.Struct {
 	return &btf.Struct{Name: name, Size: size, Members: members}
