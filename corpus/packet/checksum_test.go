@@ -178,3 +178,16 @@ func TestFinalDestinationOfRoutingHeaders(t *testing.T) {
 		})
 	}
 }
+
+func TestSumOfNothingButZeros(t *testing.T) {
+	b := serialize(t, eth(layers.EthernetTypeIPv4), ip4(layers.IPProtocolICMPv4), raw(make([]byte, 12)...))
+	for _, old := range []byte{0, 0x12} {
+		b[36] = old
+		var l packet.Layout
+		l.Parse(b, packet.Ethernet)
+		l.FixChecksums(b)
+		if got := l.Checksum(b, l.Index(packet.ICMPv4, 0)); got != packet.SumValid {
+			t.Errorf("sum %x is %s", b[36:38], got)
+		}
+	}
+}

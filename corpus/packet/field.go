@@ -34,40 +34,50 @@ type Field struct {
 // Max returns the largest value of the field.
 func (f *Field) Max() uint64 { return ^uint64(0) >> (64 - uint(f.Bits)) }
 
-// span returns the bytes of the header that the field touches, and how many
-// bits lie behind the field in the last one.
-func (f *Field) span(header []byte) (bytes []byte, shift uint, ok bool) {
-	from, to := f.Bit>>3, (f.Bit+f.Bits+7)>>3
-	if to > len(header) || to-from > 8 {
-		return nil, 0, false
-	}
-	return header[from:to], uint(to*8 - f.Bit - f.Bits), true
+// has reports whether the header reaches to the field's end.
+func (f *Field) has(header []byte) bool {
+	return f.Bit+f.Bits <= len(header)*8 && (f.Bit+f.Bits+7)>>3-f.Bit>>3 <= 8
+}
+
+// window returns 8 bytes of a header of at least 8 that have the field in them,
+// and how many bits lie behind it. One load of a fixed size is faster than a loop
+// whose length nothing can predict.
+func (f *Field) window(header []byte) (bytes []byte, shift uint) {
+	from := min(f.Bit>>3, len(header)-8)
+	return header[from : from+8], uint((from+8)*8-f.Bit-f.Bits) & 63
 }
 
 // Get returns the field's value; ok is false where the header ends before the
 // field does.
 func (f *Field) Get(header []byte) (v uint64, ok bool) {
-	bytes, shift, ok := f.span(header)
-	if !ok {
+	if !f.has(header) {
 		return 0, false
 	}
-	for _, c := range bytes {
-		v = v<<8 | uint64(c)
+	if len(header) < 8 {
+		var wide [8]byte
+		copy(wide[:], header)
+		header = wide[:]
 	}
-	return v >> shift & f.Max(), true
+	bytes, shift := f.window(header)
+	return be.Uint64(bytes) >> shift & f.Max(), true
 }
 
 // Set stores the low bits of v and reports whether the header has the field.
 func (f *Field) Set(header []byte, v uint64) bool {
-	bytes, shift, ok := f.span(header)
-	if !ok {
+	if !f.has(header) {
 		return false
 	}
-	v = (v & f.Max()) << shift
+	var wide [8]byte
+	short := header
+	if len(header) < 8 {
+		copy(wide[:], header)
+		header = wide[:]
+	}
+	bytes, shift := f.window(header)
 	mask := f.Max() << shift
-	for i := len(bytes) - 1; i >= 0; i-- {
-		bytes[i] = bytes[i]&^byte(mask) | byte(v)
-		v, mask = v>>8, mask>>8
+	be.PutUint64(bytes, be.Uint64(bytes)&^mask|v<<shift&mask)
+	if len(short) < 8 {
+		copy(short, wide[:])
 	}
 	return true
 }

@@ -16,12 +16,12 @@ func (l *Layout) FixLengths(b []byte) {
 		rest := len(b) - h.Off
 		switch h.Layer {
 		case IPv4:
-			p[0] = p[0]&0xf0 | words(p[0]&15, h.Len)
+			put8(&p[0], p[0]&0xf0|words(p[0]&15, h.Len))
 			put16(p[2:], rest)
 		case IPv6:
 			put16(p[4:], rest-40)
 		case TCP:
-			p[12] = p[12]&0x0f | words(p[12]>>4, h.Len)<<4
+			put8(&p[12], p[12]&0x0f|words(p[12]>>4, h.Len)<<4)
 		case UDP:
 			put16(p[4:], rest)
 		case GTPU:
@@ -39,4 +39,16 @@ func words(old byte, size int) byte {
 	return byte(size >> 2)
 }
 
-func put16(p []byte, n int) { be.PutUint16(p, uint16(min(n, 0xffff))) }
+// put8 and put16 store only what differs: mostly nothing does, and a load that
+// overlaps a narrower store just before it stalls.
+func put8(p *byte, v byte) {
+	if *p != v {
+		*p = v
+	}
+}
+
+func put16(p []byte, n int) {
+	if v := uint16(min(n, 0xffff)); be.Uint16(p) != v {
+		be.PutUint16(p, v)
+	}
+}
