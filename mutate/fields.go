@@ -31,16 +31,15 @@ func (m *Mutator) pickField(s *corpus.Step) (h packet.Header, field *packet.Fiel
 
 // setField stores a value, and keeps the fix-up from undoing what that breaks.
 func (m *Mutator) setField(s *corpus.Step, h packet.Header, f *packet.Field, v uint64) bool {
-	switch f.Kind {
-	case packet.Length:
-		m.keepLengths = true
-	case packet.Check:
-		m.keepSums = true
-	}
+	m.keep |= broken[f.Kind]
 	f.Set(s.Packet[h.Off:h.End()], v)
 	m.changed(s, h.Off+f.Bit>>3, (f.Bit&7+f.Bits+7)>>3)
 	return true
 }
+
+// broken says what a change of a field of that kind leaves to be repaired, which
+// would undo it.
+var broken = [...]repairs{packet.Length: lengths, packet.Check: sums, packet.Port: 0}
 
 // fieldValue stores one of the field's boundary values.
 func fieldValue(m *Mutator, s *corpus.Step) bool {

@@ -6,16 +6,24 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus"
 )
 
-// Of sixteen children, so many keep what the operators left in length fields or
-// in checksums. Most programs check neither and lose nothing; those that check
-// refuse a broken packet early, so nearly all children should pass. The rest test
-// that the check is there.
+// repairs is a set of what is put right in a child.
+type repairs uint8
+
 const (
-	rawOf16     = 1 // neither is repaired
-	rawLengths  = 1 // checksums only: a wrong length must get past the checksum
-	rawSums     = 1 // lengths only
-	repairedAll = 16 - rawOf16 - rawLengths - rawSums
+	lengths repairs = 1 << iota
+	sums
 )
+
+// repairShares is what the children get, in equal shares. Most programs check
+// neither lengths nor checksums and lose nothing; those that check refuse a
+// broken packet early, so nearly all children should pass. The others test that
+// the check is there: one in sixteen keeps what the operators left, one has right
+// checksums only, since a wrong length must get past the checksum to be read, and
+// one right lengths only.
+var repairShares = [16]repairs{
+	0, sums, lengths, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums,
+	lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums,
+}
 
 // finish makes the child legal and, mostly, consistent.
 func (m *Mutator) finish() {
@@ -26,8 +34,8 @@ func (m *Mutator) finish() {
 	if m.touched == 0 || m.shape.Packet.Max <= 0 {
 		return
 	}
-	lengths, sums := m.repairs()
-	if !lengths && !sums {
+	todo := repairShares[m.rand.next()>>60] &^ m.keep
+	if todo == 0 {
 		return
 	}
 	for touched := m.touched; touched != 0; touched &= touched - 1 {
@@ -36,33 +44,20 @@ func (m *Mutator) finish() {
 			return
 		}
 		for ; i < len(steps); i += 64 {
-			m.repair(&steps[i], lengths, sums)
+			m.repair(&steps[i], todo)
 		}
 	}
 }
 
-// repairs decides what is repaired in this child.
-func (m *Mutator) repairs() (lengths, sums bool) {
-	switch r := m.rand.next() & 15; {
-	case r < repairedAll:
-		lengths, sums = true, true
-	case r < repairedAll+rawLengths:
-		sums = true
-	case r < repairedAll+rawLengths+rawSums:
-		lengths = true
-	}
-	return lengths && !m.keepLengths, sums && !m.keepSums
-}
-
-func (m *Mutator) repair(s *corpus.Step, lengths, sums bool) {
+func (m *Mutator) repair(s *corpus.Step, todo repairs) {
 	if len(s.Packet) == 0 {
 		return
 	}
 	l := m.parse(s)
-	if lengths {
+	if todo&lengths != 0 {
 		l.FixLengths(s.Packet)
 	}
-	if sums {
+	if todo&sums != 0 {
 		l.FixChecksums(s.Packet)
 	}
 }

@@ -48,9 +48,11 @@ type Mutator struct {
 	sourceOf  *corpus.Input
 	sourceLen int
 	partner   packet.Layout // of a second packet, while two are compared
-	// Set by operators that broke lengths or checksums on purpose.
-	keepLengths, keepSums bool
-	scratch               [256]byte
+	// fragile has a bit for each of the first 128 bytes of the parent's first packet
+	// on which source depends.
+	fragile [2]uint64
+	keep    repairs // what operators broke on purpose
+	scratch [256]byte
 }
 
 // New makes a mutator for a target's inputs. The shape must not change later.
@@ -79,7 +81,7 @@ func (m *Mutator) Mutate(dst, src, other *corpus.Input) {
 	dst.CopyFrom(src)
 	m.begin(dst, other)
 	m.recall(src)
-	for n := m.stackSize(); n > 0; n-- {
+	for n := stackSizes[m.rand.next()>>59]; n > 0; n-- {
 		m.applyOne()
 	}
 	m.finish()
@@ -93,7 +95,7 @@ func (m *Mutator) begin(dst, other *corpus.Input) {
 	dst.Steps = dst.Steps[:min(len(dst.Steps), m.maxSteps)]
 	m.in, m.other, m.parsed = dst, other, nil
 	m.touched, m.at = 0, 0
-	m.keepLengths, m.keepSums = false, false
+	m.keep = 0
 }
 
 // recall finds the layout of the parent's first packet, which is also the
@@ -108,26 +110,20 @@ func (m *Mutator) recall(src *corpus.Input) {
 	if m.sourceOf != src || m.sourceLen != n {
 		m.source.Parse(src.Steps[0].Packet, m.first)
 		m.sourceOf, m.sourceLen = src, n
+		m.fragile = fragile(&m.source, n)
 	}
 	if len(m.in.Steps[0].Packet) == n {
 		m.parsed, m.layout = &m.in.Steps[0], &m.source
 	}
 }
 
-// stackSize is how many operators are applied on top of each other: powers of
+// stackSizes is how many operators are applied on top of each other: powers of
 // two as in AFL's havoc, but mostly one or two (1.6 on average), since the
 // checks of a packet program are passed one by one and a child with many changes
 // breaks an earlier one.
-func (m *Mutator) stackSize() int {
-	switch r := m.rand.next() >> 59; {
-	case r < 22:
-		return 1
-	case r < 29:
-		return 2
-	case r < 31:
-		return 4
-	}
-	return 8
+var stackSizes = [32]uint8{
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	2, 2, 2, 2, 2, 2, 2, 4, 4, 8,
 }
 
 // maxTries bounds the operators that are tried until one applies: most apply to
@@ -160,9 +156,28 @@ func (m *Mutator) touch(i int) { m.touched |= 1 << (i & 63) }
 // stale says that the structure of some packet may have changed.
 func (m *Mutator) stale() { m.parsed = nil }
 
+// fragile maps the first bytes of a packet of n bytes that its layout depends on.
+func fragile(l *packet.Layout, n int) (bits [2]uint64) {
+	for at := range min(n, 128) {
+		if !l.Survives(at, 1) {
+			bits[at>>6] |= 1 << (at & 63)
+		}
+	}
+	return bits
+}
+
 // changed says that n bytes at offset at of the step's packet were overwritten.
 func (m *Mutator) changed(s *corpus.Step, at, n int) {
-	if m.parsed == s && !m.layout.Survives(at, n) {
+	if m.parsed != s {
+		return
+	}
+	if m.layout == &m.source && at>>6 == (at+n-1)>>6 && at < 128 {
+		if m.fragile[at>>6]>>(at&63)&(1<<n-1) != 0 {
+			m.parsed = nil
+		}
+		return
+	}
+	if !m.layout.Survives(at, n) {
 		m.parsed = nil
 	}
 }
