@@ -4,6 +4,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 )
 
 // Types as clang describes them, for the tests of this package.
@@ -98,7 +99,7 @@ func testSpec() *ebpf.CollectionSpec {
 			"vips":   {Name: "vips", Type: ebpf.Hash, KeySize: 8, ValueSize: 4, MaxEntries: 4, Key: testVIP(), Value: testU32},
 			"flows":  {Name: "flows", Type: ebpf.LRUHash, KeySize: 8, ValueSize: 88, MaxEntries: 4, Key: testVIP(), Value: testEverything()},
 			"hits":   {Name: "hits", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 2, Key: testU32, Value: testU64},
-			"routes": {Name: "routes", Type: ebpf.LPMTrie, KeySize: 8, ValueSize: 4, MaxEntries: 4},
+			"routes": {Name: "routes", Type: ebpf.LPMTrie, Flags: unix.BPF_F_NO_PREALLOC, KeySize: 8, ValueSize: 4, MaxEntries: 4},
 			"ports":  {Name: "ports", Type: ebpf.DevMap, KeySize: 4, ValueSize: 8, MaxEntries: 4},
 			"cpus":   {Name: "cpus", Type: ebpf.CPUMap, KeySize: 4, ValueSize: 4, MaxEntries: 4},
 			"jmp": {

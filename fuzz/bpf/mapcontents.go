@@ -270,7 +270,7 @@ func contentsOf(m *ebpf.MapSpec, item encodedItem, cpus int) ebpf.MapKV {
 		kv.Key = nil
 	case item.Program != "":
 		kv.Value = item.Program
-	case m.Type == ebpf.PerCPUArray || m.Type == ebpf.PerCPUHash || m.Type == ebpf.LRUCPUHash:
+	case isPerCPU(m.Type):
 		kv.Value = slices.Repeat([][]byte{item.Value}, cpus)
 	}
 	return kv

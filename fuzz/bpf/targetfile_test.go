@@ -114,10 +114,12 @@ func TestTargetFileErrors(t *testing.T) {
 		{"steps", "max_steps: 2000\n", "t.yaml:1: max_steps: takes a number from 0 to 1024"},
 		{"oracle", "oracles: {a: maybe}\n", "t.yaml:1: oracles.a: takes on or off"},
 		{"documents", "object: a\n---\nobject: b\n", "t.yaml: has several documents; write one target to a file"},
-		{"alias", "variables: {a: &x 1, b: *x}\n", "t.yaml:1: variable a: has an anchor or alias, not a value"},
-		{"tag", "variables: {a: !!int 1}\n", "t.yaml:1: variable a: has a tag, not a value"},
+		{"alias", "variables: {a: &x 1, b: *x}\n", "t.yaml:1: anchors, aliases and tags are not supported: write the value out"},
+		{"tag", "variables: {a: !!int 1}\n", "t.yaml:1: anchors, aliases and tags are not supported: write the value out"},
 		{"deep brackets", "contexts: " + strings.Repeat("[", 100000), "t.yaml:1: nests deeper than 64 levels"},
 		{"deep brackets over lines", strings.Repeat("[\n", 100000), "t.yaml:65: nests deeper than 64 levels"},
+		{"deep names", deepNames(600), "t.yaml:513: nests deeper than 64 levels"},
+		{"merge key", "variables:\n  <<: {a: 1}\n", "t.yaml:2: anchors, aliases and tags are not supported: write the value out"},
 		{"deep lists", strings.Repeat("- ", 100000) + "a", "t.yaml:1: nests deeper than 64 levels"},
 	}
 	for _, tt := range tests {
@@ -126,6 +128,24 @@ func TestTargetFileErrors(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// deepNames nests n mappings, one column further each.
+func deepNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	return b.String()
+}
+
+func TestLongRowsAreNotDeep(t *testing.T) {
+	text := "maps: {hits: [" + strings.Repeat("{key: 0, value: 1}, ", 1000) + "]}\n" +
+		"invariants: [{name: a, expr: '" + strings.Repeat("[", 1000) + "'}]\n"
+	file, err := ParseTargetFile("t.yaml", []byte(text))
+	if err != nil || len(file.Maps["hits"]) != 1000 {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -6,22 +6,27 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxNesting bounds how deep a target file may nest.
 const maxNesting = 64
 
+// maxIndent bounds how far to the right a name may stand: 64 levels of 8 columns.
+const maxIndent = 8 * maxNesting
+
 // parseYAML returns the root of the only document in text, nil where it is empty.
 func parseYAML(file string, text []byte) (ast.Node, error) {
-	if err := checkNesting(file, text); err != nil {
+	tokens := lexer.Tokenize(string(text))
+	if err := checkTokens(file, tokens); err != nil {
 		return nil, err
 	}
-	f, err := parser.ParseBytes(text, 0)
+	f, err := parser.Parse(tokens, 0)
 	if err != nil {
 		var y yaml.Error
 		if errors.As(err, &y) && y.GetToken() != nil && y.GetToken().Position != nil {
@@ -42,19 +47,38 @@ func parseYAML(file string, text []byte) (ast.Node, error) {
 	return root, nil
 }
 
-// checkNesting refuses text that would make a recursive parser run out of stack:
-// deep brackets, deep indentation, and long rows of "- " or "? " on one line.
-func checkNesting(file string, text []byte) error {
-	depth, line := 0, 1
-	for row := range strings.Lines(string(text)) {
-		start := strings.TrimLeft(row, " \t-?")
-		marks := strings.Count(row[:len(row)-len(start)], "-") + strings.Count(row[:len(row)-len(start)], "?")
-		depth += strings.Count(row, "[") + strings.Count(row, "{")
-		if depth > maxNesting || marks > maxNesting || len(row)-len(start) > 16*maxNesting {
+// checkTokens refuses what would make the recursive parser run out of stack (deep
+// brackets, deep indentation, long rows of "- " or "? ") and what a target file has
+// no use for: anchors, aliases and tags, which also cost the parser quadratic time.
+func checkTokens(file string, tokens token.Tokens) error {
+	line, brackets, marks := 0, 0, 0
+	for _, tk := range tokens {
+		if tk.Position == nil {
+			continue
+		}
+		if tk.Position.Line != line {
+			line, marks = tk.Position.Line, 0
+		}
+		switch tk.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType:
+			marks++
+			if tk.Position.Column > maxIndent {
+				marks = maxNesting + 1
+			}
+		case token.MappingValueType:
+			if brackets == 0 && tk.Prev != nil && tk.Prev.Position != nil && tk.Prev.Position.Column > maxIndent {
+				marks = maxNesting + 1
+			}
+		case token.AnchorType, token.AliasType, token.MergeKeyType, token.TagType:
+			return fmt.Errorf("%s:%d: anchors, aliases and tags are not supported: write the value out", file, line)
+		}
+		if brackets > maxNesting || marks > maxNesting {
 			return fmt.Errorf("%s:%d: nests deeper than %d levels", file, line, maxNesting)
 		}
-		depth = max(0, depth-strings.Count(row, "]")-strings.Count(row, "}"))
-		line++
 	}
 	return nil
 }
@@ -215,10 +239,6 @@ func nodeKind(n ast.Node) string {
 		return "names and values"
 	case *ast.SequenceNode:
 		return "a list"
-	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		return "an anchor or alias"
-	case *ast.TagNode:
-		return "a tag"
 	case *ast.StringNode:
 		return "an empty string"
 	}

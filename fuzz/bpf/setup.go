@@ -1,0 +1,47 @@
+package bpf
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf"
+)
+
+// Setup is what is done to an object before its programs are loaded. The zero
+// value leaves it as it is. Errors name what was set, what it should have been,
+// and the line of the target file where the values come from one.
+type Setup struct {
+	// Variables are values of constants and globals by name; MapItem says what a
+	// value may be.
+	Variables map[string]any
+	// Maps are initial contents, in addition to those of the object.
+	Maps MapContents
+	// TailCalls are names of programs by prog array and index.
+	TailCalls map[string]map[uint32]string
+}
+
+// Setup returns what the file says about setting up the object.
+func (t *TargetFile) Setup() Setup {
+	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls}
+}
+
+// apply changes spec. Per-CPU values are repeated for each of cpus possible CPUs.
+// It has to come before newShape, which reads the contents.
+func (s *Setup) apply(spec *ebpf.CollectionSpec, cpus int) error {
+	if err := setVariables(spec, s.Variables); err != nil {
+		return err
+	}
+	if err := setTailCalls(spec, s.TailCalls); err != nil {
+		return err
+	}
+	encoded, err := encodeMaps(spec, s.Maps)
+	if err != nil {
+		return err
+	}
+	setContents(spec, encoded, cpus)
+	return nil
+}
+
+// isPerCPU reports whether a map has a value for each CPU.
+func isPerCPU(t ebpf.MapType) bool {
+	return slices.Contains([]ebpf.MapType{ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage}, t)
+}
