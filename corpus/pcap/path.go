@@ -1,0 +1,93 @@
+package pcap
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ReadPath reads seeds from a file or from all files of a directory, in order of
+// name and without its subdirectories. A capture gives an input per packet, any
+// other file is one raw packet that starts with an Ethernet header, as AFL and
+// libFuzzer leave them. Files whose names start with a dot are left out. In a
+// directory, a file that cannot be read is a warning.
+func ReadPath(path string, opts Options) (*Seeds, error) {
+	opts = opts.withDefaults()
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading seeds: %w", err)
+	}
+	if !info.IsDir() {
+		return readFile(path, opts)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading seeds: %w", err)
+	}
+	all := &Seeds{}
+	for _, e := range entries {
+		if e.Type()&fs.ModeType&^fs.ModeSymlink != 0 || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if len(all.Inputs) >= opts.MaxPackets {
+			all.warn("%s: only the first %d packets are read", path, opts.MaxPackets)
+			break
+		}
+		s, err := readFile(filepath.Join(path, e.Name()), opts)
+		if err != nil {
+			all.warn("skipped: %v", err)
+			continue
+		}
+		all.Inputs = append(all.Inputs, s.Inputs[:min(len(s.Inputs), opts.MaxPackets-len(all.Inputs))]...)
+		all.Warnings = append(all.Warnings, s.Warnings...)
+	}
+	return all, nil
+}
+
+// readFile reads a capture or a raw packet; warnings name the file.
+func readFile(path string, opts Options) (*Seeds, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading seed: %w", err)
+	}
+	if !info.Mode().IsRegular() { // a FIFO would block, a device never end
+		return nil, fmt.Errorf("reading seed %s: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading seed: %w", err)
+	}
+	defer f.Close()
+	data, err := readAll(f, opts.MaxFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if !isCapture(data) {
+		return rawPacket(path, data, opts.MaxPacket), nil
+	}
+	s, err := parse(data, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for i, w := range s.Warnings {
+		s.Warnings[i] = path + ": " + w
+	}
+	return s, nil
+}
+
+func rawPacket(path string, data []byte, limit int) *Seeds {
+	s := &Seeds{}
+	if len(data) == 0 {
+		s.warn("%s: empty, skipped", path)
+		return s
+	}
+	if len(data) > limit {
+		s.warn("%s: packet has %d bytes: the first %d are kept", path, len(data), limit)
+		data = slices.Clone(data[:limit])
+	}
+	s.add(data)
+	return s
+}
