@@ -1,0 +1,58 @@
+package kernel
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Isolate locks the calling goroutine to its thread and gives the thread a network
+// namespace of its own, one processor, and no signals. It cannot be undone: the
+// lock is never released, so the thread, and with it the namespace, ends with the
+// goroutine. Call it on a goroutine that was started for the purpose.
+//
+// The namespace has nothing but a loopback interface, index 1, that is down.
+// Signals are blocked because one interrupts BPF_PROG_RUN, and Go sends its threads
+// many; Go then stops the goroutine at function calls instead.
+func Isolate(worker int) error {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("making a private network namespace: %w%s", err, missing(err, "CAP_SYS_ADMIN"))
+	}
+	if err := pin(worker); err != nil {
+		return err
+	}
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^uint64(0)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &all, nil); err != nil {
+		return fmt.Errorf("blocking signals: %w", err)
+	}
+	return nil
+}
+
+// pin binds the thread to the worker's share of the processors that it may use, so
+// that per-CPU state stays where it is.
+func pin(worker int) error {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return fmt.Errorf("reading the processors of a thread: %w", err)
+	}
+	nth := worker % allowed.Count()
+	for cpu := 0; ; cpu++ {
+		if !allowed.IsSet(cpu) {
+			continue
+		}
+		if nth--; nth >= 0 {
+			continue
+		}
+		var one unix.CPUSet
+		one.Set(cpu)
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			return fmt.Errorf("binding a thread to processor %d: %w", cpu, err)
+		}
+		return nil
+	}
+}
