@@ -17,7 +17,7 @@ import (
 
 // The offsets of the grammar are those that the kernel's own BTF has.
 func TestContextLayout(t *testing.T) {
-	kernel, err := btf.LoadKernelSpec()
+	types, err := btf.LoadKernelSpec()
 	if err != nil {
 		t.Skipf("the kernel has no BTF: %v", err)
 	}
@@ -30,7 +30,7 @@ func TestContextLayout(t *testing.T) {
 		{"xdp_md", xdpSize, append(xdpContext(3520), xdpOutput()...)},
 	} {
 		var s *btf.Struct
-		if err := kernel.TypeByName(tt.name, &s); err != nil {
+		if err := types.TypeByName(tt.name, &s); err != nil {
 			t.Fatal(err)
 		}
 		if int(s.Size) > tt.size {

@@ -10,19 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
-
-// limits are the sizes that this kernel accepts for one program type. They move
-// with page size, cache line and kernel, so they are measured.
-type limits struct {
-	// Packet bounds data_in without metadata. For XDP Max is the largest linear packet.
-	Packet corpus.Bounds
-	// Frags is the largest packet for a program that declares xdp.frags; 0 means
-	// that this kernel has no such packets.
-	Frags int
-	// Meta is the largest XDP metadata; 0 for none.
-	Meta int
-}
 
 // programType is what BPF_PROG_RUN accepts from, and what it may get back from,
 // the programs of one type.
@@ -86,7 +75,7 @@ func typeOf(prog *ebpf.ProgramSpec) (programType, error) {
 // newShape describes the inputs and outcomes of prog, a program of spec. Prog
 // arrays are followed through their initial contents, so tail calls must be in
 // there already, as must the initial contents of other maps.
-func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim limits) (*corpus.Shape, error) {
+func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limits) (*corpus.Shape, error) {
 	row, err := typeOf(prog)
 	if err != nil {
 		return nil, err
@@ -95,7 +84,7 @@ func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim limits) (*c
 	shape := &corpus.Shape{
 		Program:     prog.Name,
 		Type:        row.kind,
-		Packet:      lim.Packet,
+		Packet:      corpus.Bounds{Min: lim.Min, Max: lim.Max},
 		MinIPv4:     row.minIPv4,
 		MinIPv6:     row.minIPv6,
 		ContextSize: row.contextSize,

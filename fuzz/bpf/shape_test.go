@@ -10,11 +10,11 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
 // testLimits are those of an x86-64 kernel.
-var testLimits = limits{Packet: corpus.Bounds{Min: 14, Max: 3520}, Frags: 73152, Meta: 216}
+var testLimits = kernel.Limits{Min: 14, Max: 3520, Frags: 73152, Meta: 216}
 
 func TestShapeByType(t *testing.T) {
 	spec := testSpec()
