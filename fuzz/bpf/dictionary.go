@@ -8,6 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
 )
 
 const (
@@ -214,11 +216,22 @@ func (d *dictionary) enum(typ btf.Type) {
 	}
 }
 
-// contents adds initial keys and values.
+// contents adds initial keys and values, as a whole and by member: packets have
+// an address and a port in another order than the key that is made of them.
 func (d *dictionary) contents(m *ebpf.MapSpec) {
+	key, value := flatten(m.Key, int(m.KeySize)), flatten(m.Value, int(m.ValueSize))
 	for _, kv := range m.Contents[:min(len(m.Contents), maxElements)] {
-		d.add(bytesOf(kv.Key))
-		d.add(bytesOf(kv.Value))
+		d.members(key, bytesOf(kv.Key))
+		d.members(value, bytesOf(kv.Value))
+	}
+}
+
+func (d *dictionary) members(fields []corpus.Field, data []byte) {
+	d.add(data)
+	for _, f := range fields {
+		if end := f.Offset + f.Size; end <= len(data) {
+			d.add(data[f.Offset:end])
+		}
 	}
 }
 
