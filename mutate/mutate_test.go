@@ -11,8 +11,15 @@ import (
 // testShapes are targets of several types, as fuzz/bpf describes them.
 func testShapes() map[string]*corpus.Shape {
 	dict := [][]byte{
-		{0x08, 0x00}, {0x00, 0x08}, {0x86, 0xdd}, {6}, {17}, {0x11, 0x51}, {10, 9, 8, 7},
-		{0, 0, 0, 0, 0, 0, 0, 80}, []byte("a longer entry than any field"),
+		{0x08, 0x00},
+		{0x00, 0x08},
+		{0x86, 0xdd},
+		{6},
+		{17},
+		{0x11, 0x51},
+		{10, 9, 8, 7},
+		{0, 0, 0, 0, 0, 0, 0, 80},
+		[]byte("a longer entry than any field"),
 		{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9},
 	}
 	skb := []corpus.Field{

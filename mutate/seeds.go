@@ -36,6 +36,9 @@ func Seeds(shape *corpus.Shape) []*corpus.Input {
 	}
 	seeds = append(seeds, contextSeeds(shape, seeds[0])...)
 	for _, in := range seeds {
+		for i := range in.Steps {
+			in.Steps[i].Meta = make([]byte, (shape.Meta.Min+3)&^3)
+		}
 		Conform(shape, in)
 	}
 	return seeds

@@ -26,12 +26,15 @@ type Layout struct {
 }
 
 // Parse finds the headers of b, which starts with a header of layer first;
-// None stands for Ethernet. Headers inside tunnels and the packet that an ICMP
+// None stands for Ethernet, and no layer at all is payload. Headers inside tunnels and the packet that an ICMP
 // error quotes are included. A length field that contradicts the minimum of its
 // header is read as the minimum, one that points beyond b as the end of b.
 func (l *Layout) Parse(b []byte, first Layer) {
 	if first == None {
 		first = Ethernet
+	}
+	if first >= layerCount {
+		first = Payload
 	}
 	off, n := 0, 0
 	for layer := first; off < len(b); n++ {

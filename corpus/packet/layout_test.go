@@ -217,6 +217,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range stacks(f) {
 		f.Add(s.bytes, byte(packet.Ethernet))
 	}
+	f.Add([]byte{0x45}, byte(200))
 	f.Fuzz(func(t *testing.T, b []byte, first byte) {
 		var l packet.Layout
 		l.Parse(b, packet.Layer(first))
