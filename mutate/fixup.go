@@ -57,9 +57,33 @@ func (m *Mutator) repair(s *corpus.Step, todo repairs) {
 	if todo&lengths != 0 {
 		l.FixLengths(s.Packet)
 	}
-	if todo&sums != 0 {
+	switch {
+	case todo == lengths|sums && l == &m.source && m.hasPlan(s):
+		m.plan.FixChecksums(l, s.Packet)
+	case todo&sums != 0:
 		l.FixChecksums(s.Packet)
 	}
+}
+
+// answer is to a question that is asked when first needed.
+type answer uint8
+
+const (
+	unknown answer = iota
+	yes
+	no
+)
+
+// hasPlan reports whether m.plan is for the step's packet, whose layout is that of
+// the parent's and whose lengths are fixed.
+func (m *Mutator) hasPlan(s *corpus.Step) bool {
+	if m.planned == unknown {
+		m.planned = no
+		if m.plan.Prepare(&m.source, s.Packet) {
+			m.planned = yes
+		}
+	}
+	return m.planned == yes
 }
 
 // legalize brings the lengths of a step within the shape's bounds. What is

@@ -51,6 +51,9 @@ type Mutator struct {
 	// fragile has a bit for each of the first 128 bytes of the parent's first packet
 	// on which source depends.
 	fragile [2]uint64
+	// plan is for packets that source is the layout of, once planned is yes.
+	plan    packet.Plan
+	planned answer
 	keep    repairs // what operators broke on purpose
 	scratch [256]byte
 }
@@ -111,6 +114,7 @@ func (m *Mutator) recall(src *corpus.Input) {
 		m.source.Parse(src.Steps[0].Packet, m.first)
 		m.sourceOf, m.sourceLen = src, n
 		m.fragile = fragile(&m.source, n)
+		m.planned = unknown
 	}
 	if len(m.in.Steps[0].Packet) == n {
 		m.parsed, m.layout = &m.in.Steps[0], &m.source
@@ -118,12 +122,12 @@ func (m *Mutator) recall(src *corpus.Input) {
 }
 
 // stackSizes is how many operators are applied on top of each other: powers of
-// two as in AFL's havoc, but mostly one or two (1.6 on average), since the
-// checks of a packet program are passed one by one and a child with many changes
-// breaks an earlier one.
+// two as in AFL's havoc, but mostly one (1.3 on average): the checks of a
+// packet program are passed one by one, a child with many changes breaks one that
+// its parent passed, and what takes many changes is reached over generations.
 var stackSizes = [32]uint8{
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	2, 2, 2, 2, 2, 2, 2, 4, 4, 8,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 4, 4,
 }
 
 // maxTries bounds the operators that are tried until one applies: most apply to

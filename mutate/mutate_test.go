@@ -337,6 +337,7 @@ func BenchmarkOperator(b *testing.B) {
 			for b.Loop() {
 				dst.CopyFrom(src)
 				m.begin(dst, other)
+				m.recall(src)
 				m.ops[i].apply(m, &dst.Steps[0])
 			}
 		})

@@ -104,7 +104,8 @@ func (l *Layout) carrier(i int) int {
 }
 
 // structural marks the bytes of each header, counted from bit 0, on which the
-// kind, place and length of this or other headers depend. All ones stand for the whole
+// kind, place and length of this or other headers depend, or what checksums
+// cover. All ones stand for the whole
 // header however long.
 var structural = [layerCount]uint64{
 	Ethernet: 1<<12 | 1<<13,
@@ -113,7 +114,7 @@ var structural = [layerCount]uint64{
 	IPv4:     1<<0 | 1<<6 | 1<<7 | 1<<9,
 	IPv6:     1<<0 | 1<<6,
 	HopByHop: 1<<0 | 1<<1,
-	Routing:  1<<0 | 1<<1,
+	Routing:  1<<0 | 1<<1 | 1<<2 | 1<<3,
 	Fragment: 1<<0 | 1<<2 | 1<<3,
 	DestOpts: 1<<0 | 1<<1,
 	TCP:      1 << 12,
