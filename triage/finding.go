@@ -1,0 +1,109 @@
+package triage
+
+import (
+	"bytes"
+	"fmt"
+	"syscall"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// Finding is a confirmed, minimised, named failure.
+type Finding struct {
+	// Key names the failure: equal for the same oracle, program and last edges. It
+	// can be used as a file name.
+	Key string
+	// Oracle objected; Title is its reason, in one line, for the minimised input.
+	Oracle, Title string
+	// Program is the program's name, Type its kind as bpftool prints it.
+	Program, Type string
+	// Input is minimised, Original is what the fuzzer came across.
+	Input, Original *corpus.Input
+	// Steps is what Input gave, one for each of its steps.
+	Steps []StepSummary
+	// Path lists the edges of Input in the order in which they were last passed.
+	Path []cover.Edge
+	// Reliability is how many of Runs runs from the initial state failed.
+	Reliability, Runs int
+	// Executions is how many runs of the program triage took.
+	Executions int
+	// Count is how often the failure was met; the first time counts.
+	Count int
+	// Notes say what a reader has to know, in one line each.
+	Notes []string
+}
+
+// StepSummary is what a step gave.
+type StepSummary struct {
+	Ret uint32
+	// Verdict is the name of Ret, "" when it has none.
+	Verdict string
+	// Errno is what BPF_PROG_RUN answered; 0 when the program ran.
+	Errno syscall.Errno
+	// Packet is the packet after the run, metadata in front, Context the context.
+	Packet, Context []byte
+	// Changed lists where Packet differs from the input's metadata and packet, as
+	// closed ranges of offsets. It is empty where their lengths differ.
+	Changed []corpus.Bounds
+}
+
+// KnownError says that an investigation ended because the failure is known.
+type KnownError struct{ Key string }
+
+func (e *KnownError) Error() string { return fmt.Sprintf("finding %s is known already", e.Key) }
+
+// Is makes errors.Is(err, ErrKnown) work.
+func (e *KnownError) Is(target error) bool { return target == ErrKnown }
+
+// summarise keeps what the steps of in gave.
+func summarise(shape *corpus.Shape, in *corpus.Input, out *corpus.Outcome) []StepSummary {
+	steps := make([]StepSummary, 0, len(out.Steps))
+	for i := range out.Steps {
+		o := &out.Steps[i]
+		s := StepSummary{
+			Ret: o.Ret, Errno: o.Errno,
+			Packet: bytes.Clone(o.Packet), Context: bytes.Clone(o.Context),
+		}
+		if shape != nil && o.Errno == 0 {
+			s.Verdict = shape.VerdictName(o.Ret)
+		}
+		if i < len(in.Steps) {
+			s.Changed = changes(in.Steps[i].Meta, in.Steps[i].Packet, o.Packet)
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// changes returns the ranges in which after differs from meta and packet.
+func changes(meta, packet, after []byte) (ranges []corpus.Bounds) {
+	if len(meta)+len(packet) != len(after) {
+		return nil
+	}
+	before := append(bytes.Clone(meta), packet...)
+	for i := range after {
+		switch n := len(ranges); {
+		case before[i] == after[i]:
+		case n > 0 && ranges[n-1].Max == i-1:
+			ranges[n-1].Max = i
+		default:
+			ranges = append(ranges, corpus.Bounds{Min: i, Max: i})
+		}
+	}
+	return ranges
+}
+
+// path looks up the edges of a trace. Indices that the table has not are left out.
+func path(table *cover.Table, trace []int) []cover.Edge {
+	if table == nil {
+		return nil
+	}
+	edges := make([]cover.Edge, 0, len(trace))
+	for _, i := range trace {
+		if i >= 0 && i < len(table.Edges) {
+			edges = append(edges, table.Edges[i])
+		}
+	}
+	return edges
+}

@@ -1,0 +1,66 @@
+package triage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// keyEdges is how many of the last edges are part of a key: enough to tell where
+// a program decided, few enough that one bug reached on many paths stays one.
+const keyEdges = 3
+
+// maxKeyWord bounds the readable words in a key, so that it fits any file system.
+const maxKeyWord = 40
+
+// newKey names a failure by oracle, program and last edges: two readable words and
+// 8 hexadecimal digits. Edges count by function and source line, so that a key
+// outlives a rebuild that only moves instructions; by offsets where the object
+// has no lines.
+func newKey(oracle, program string, path []cover.Edge) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q\n", oracle, program)
+	for _, place := range lastPlaces(path) {
+		io.WriteString(h, place)
+	}
+	return fileWord(oracle) + "-" + fileWord(program) + "-" + hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+// lastPlaces describes the last edges. Neighbours on the same lines, such as the
+// parts of one condition, count once.
+func lastPlaces(path []cover.Edge) []string {
+	var places []string
+	for i := len(path) - 1; i >= 0 && len(places) < keyEdges; i-- {
+		p := place(&path[i])
+		if len(places) == 0 || places[len(places)-1] != p {
+			places = append(places, p)
+		}
+	}
+	return places
+}
+
+func place(e *cover.Edge) string {
+	if e.ToPos == (cover.Pos{}) {
+		return fmt.Sprintf("%q %d %d\n", e.Func, e.From, e.To)
+	}
+	return fmt.Sprintf("%q %q %d %d\n", e.Func, e.ToPos.File, e.FromPos.Line, e.ToPos.Line)
+}
+
+// fileWord makes s safe in a file name on any system.
+func fileWord(s string) string {
+	word := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_':
+			return r
+		}
+		return '-'
+	}, s)
+	if word = strings.Trim(word, "-"); word == "" {
+		word = "x"
+	}
+	return word[:min(len(word), maxKeyWord)]
+}
