@@ -66,6 +66,7 @@ func TestSplitRefuses(t *testing.T) {
 	}{
 		"nothing":                   {nil, "without instructions"},
 		"no opcode":                 {asm.Instructions{{OpCode: asm.InvalidOpCode}, ret}, "no opcode"},
+		"no register":               {asm.Instructions{asm.Mov.Imm(11, 0), ret}, "does not exist"},
 		"a jump behind the end":     {asm.Instructions{ja(1), ret}, "where no instruction"},
 		"a jump before the start":   {asm.Instructions{ja(-2), ret}, "where no instruction"},
 		"a jump into the middle":    {asm.Instructions{branch(asm.JEq, asm.R1, 0, 1), asm.LoadImm(asm.R0, 1, asm.DWord), ret}, "where no instruction"},

@@ -61,6 +61,9 @@ func (f *Func) build() error {
 		if f.Insns[i].OpCode == asm.InvalidOpCode {
 			return fmt.Errorf("instruction %d has no opcode", i)
 		}
+		if f.Insns[i].Dst > asm.R10 || f.Insns[i].Src > asm.R10 {
+			return fmt.Errorf("instruction %d uses a register that does not exist", i)
+		}
 		at[f.Offsets[i]] = i
 		f.Offsets[i+1] = f.Offsets[i] + int(f.Insns[i].Width())
 	}

@@ -48,15 +48,27 @@ func join(a, b Value) Value {
 	case a.Kind == Nothing:
 		return b
 	case a.IsStack() || b.IsStack():
-		off := int32(0)
-		for _, v := range [...]Value{a, b} {
-			if v.IsStack() {
-				off = min(off, v.Off)
-			}
-		}
-		return Value{Kind: StackSome, Off: off, Taint: taint}
+		return Value{Kind: StackSome, Off: lower(a, b), Taint: taint}
 	}
 	return Value{Kind: Any, Taint: taint}
+}
+
+// lower returns the lower of two offsets into the frame. What was lower before and
+// becomes so again may be walking down in a loop, so it goes by powers of two.
+func lower(a, b Value) int32 {
+	switch {
+	case !a.IsStack():
+		return min(b.Off, 0)
+	case !b.IsStack() || b.Off >= a.Off:
+		return min(a.Off, 0)
+	case a.Kind == Stack:
+		return min(b.Off, 0)
+	}
+	off := int32(-slotSize)
+	for off > b.Off {
+		off *= 2
+	}
+	return off
 }
 
 // State is what is known of a frame at one point.

@@ -2,7 +2,6 @@ package instrument_test
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
@@ -129,20 +127,38 @@ func options(spec *ebpf.CollectionSpec) instrument.Options {
 }
 
 // instrumented returns a copy of spec, which has one program, instrumented as planned.
-func instrumented(t testing.TB, spec *ebpf.CollectionSpec, plan *instrument.Plan, rung instrument.Rung, variant instrument.Variant) *ebpf.CollectionSpec {
+func instrumented(t testing.TB, spec *ebpf.CollectionSpec, plan *instrument.Plan, step instrument.Step, variant instrument.Variant) *ebpf.CollectionSpec {
 	t.Helper()
-	code, err := plan.Rewrite(rung, variant, coverMap)
+	code, err := plan.Rewrite(step.Rung, variant, coverMap)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := spec.Copy()
 	for _, prog := range out.Programs {
 		prog.Instructions = code[0]
+		prog.Flags |= step.Flags
 	}
 	out.Maps[coverMap] = &ebpf.MapSpec{
-		Name: coverMap, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(plan.Layout(rung, variant).Size), MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
+		Name: coverMap, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(plan.Layout(step.Rung, variant).Size), MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
 	}
 	return out
+}
+
+// climb loads the program by the first step that the kernel accepts, at rung from
+// or below; nil when only the program as it is would be left.
+func climb(t testing.TB, spec *ebpf.CollectionSpec, plan *instrument.Plan, from instrument.Rung, variant instrument.Variant) (*ebpf.Collection, instrument.Step) {
+	t.Helper()
+	for _, step := range instrument.Ladder() {
+		if step.Rung < from || step.Rung == instrument.None {
+			continue
+		}
+		c, err := load(instrumented(t, spec, plan, step, variant))
+		if err == nil {
+			return c, step
+		}
+		t.Logf("%s, %s: %s: %v", program(spec).Name, variant, step, err)
+	}
+	return nil, instrument.Step{Rung: instrument.None}
 }
 
 func program(spec *ebpf.CollectionSpec) instrument.Program {
@@ -192,14 +208,18 @@ func names[T any](m map[string]T) []string {
 	return list
 }
 
+// TestEveryAcceptedProgramIsAcceptedInstrumented is the table of all programs at
+// hand. A folder of further objects can be named in BPFFUZZ_OBJECTS.
 func TestEveryAcceptedProgramIsAcceptedInstrumented(t *testing.T) {
 	needKernel(t)
-	plain, accepted, full := 0, 0, 0
-	t.Logf("%-28s %-28s %-8s %6s %6s %6s %5s %5s %8s %8s", "object", "program", "rung", "edges", "probes", "skip", "loops", "sites", "verified", "with")
+	var growth []float64
+	rungs := map[instrument.Rung]int{}
+	t.Logf("%-24s %-28s %6s %6s %5s %5s %5s %8s %8s %s", "object", "program", "edges", "probes", "skip", "loops", "sites", "verified", "with", "rung")
 	for _, object := range objects(t) {
+		base := filepath.Base(object)
 		spec, err := ebpf.LoadCollectionSpec(object)
 		if err != nil {
-			t.Logf("%-28s not readable: %v", filepath.Base(object), err)
+			t.Logf("%-24s cannot be read: %.80v", base, err)
 			continue
 		}
 		for _, name := range names(spec.Programs) {
@@ -209,30 +229,38 @@ func TestEveryAcceptedProgramIsAcceptedInstrumented(t *testing.T) {
 			}
 			c, err := load(one)
 			if err != nil {
-				t.Logf("%-28s %-28s not accepted plain: %.80v", filepath.Base(object), name, err)
+				t.Logf("%-24s %-28s not accepted plain: %.80v", base, name, err)
 				continue
 			}
-			plain++
 			before := verified(t, c, name)
 			c.Close()
-			row, rung := climb(t, one, name)
-			t.Logf("%-28s %-28s %s", filepath.Base(object), name, fmt.Sprintf(row, before))
-			switch {
-			case rung == instrument.None:
-				t.Errorf("%s: program %s is accepted plain and at no rung:\n%s", filepath.Base(object), name,
-					verifierLog(instrumented(t, one, mustAnalyze(t, one), instrument.Eighth, instrument.Cover)))
-			case rung == instrument.Full:
-				full++
-				fallthrough
-			default:
-				accepted++
+			plan := mustAnalyze(t, one)
+			c, step := climb(t, one, plan, instrument.Full, instrument.Cover)
+			rungs[step.Rung]++
+			if c == nil {
+				t.Errorf("%s: program %s is accepted plain and at no rung:\n%s", base, name,
+					verifierLog(instrumented(t, one, plan, instrument.Step{Rung: instrument.Eighth}, instrument.Cover)))
+				continue
 			}
+			after := verified(t, c, name)
+			c.Close()
+			growth = append(growth, float64(after)/float64(before))
+			table := plan.Table(step.Rung)
+			t.Logf("%-24s %-28s %6d %6d %5d %5d %5d %8d %8d %s", base, name, len(table.Edges), table.Probes, len(table.Edges)-table.Observable(),
+				len(table.Loops), len(plan.Layout(step.Rung, instrument.Cover).Sites), before, after, step)
+			if c, _ = climb(t, one, plan, step.Rung, instrument.Trace); c == nil {
+				t.Errorf("%s: the trace variant of program %s is accepted at no rung", base, name)
+				continue
+			}
+			c.Close()
 		}
 	}
-	t.Logf("%d programs accepted plain, %d instrumented, %d of them at the first rung", plain, accepted, full)
-	if plain == 0 {
-		t.Error("no program was accepted at all")
+	if len(growth) == 0 {
+		t.Fatal("no program was accepted at all")
 	}
+	sort.Float64s(growth)
+	t.Logf("%d programs accepted plain, rungs %v; verified instructions grow by %.2f (median), %.2f (nine in ten), %.2f (most)",
+		len(growth)+rungs[instrument.None], rungs, growth[len(growth)/2], growth[len(growth)*9/10], growth[len(growth)-1])
 }
 
 func mustAnalyze(t testing.TB, spec *ebpf.CollectionSpec) *instrument.Plan {
@@ -243,31 +271,3 @@ func mustAnalyze(t testing.TB, spec *ebpf.CollectionSpec) *instrument.Plan {
 	}
 	return plan
 }
-
-// climb finds the first rung that the kernel accepts, and the trace variant's.
-func climb(t *testing.T, spec *ebpf.CollectionSpec, name string) (string, instrument.Rung) {
-	t.Helper()
-	plan := mustAnalyze(t, spec)
-	for rung := instrument.Full; rung < instrument.None; rung++ {
-		c, err := load(instrumented(t, spec, plan, rung, instrument.Cover))
-		if err != nil {
-			t.Logf("%s: rung %s: %v", name, rung, err)
-			if os.Getenv("BPFFUZZ_LOG") != "" {
-				t.Log(verifierLog(instrumented(t, spec, plan, rung, instrument.Cover)))
-			}
-			continue
-		}
-		after := verified(t, c, name)
-		c.Close()
-		if c, err = load(instrumented(t, spec, plan, rung, instrument.Trace)); err != nil {
-			t.Errorf("%s: trace variant at rung %s: %v\n%s", name, rung, err, verifierLog(instrumented(t, spec, plan, rung, instrument.Trace)))
-		} else {
-			c.Close()
-		}
-		table := plan.Table(rung)
-		return fmt.Sprintf("%-8s %6d %6d %6d %5d %5d %%8d %8d", rung, len(table.Edges), table.Probes, len(table.Edges)-table.Observable(), len(table.Loops), len(plan.Layout(rung, instrument.Cover).Sites), after), rung
-	}
-	return "%d", instrument.None
-}
-
-var _ = asm.R0

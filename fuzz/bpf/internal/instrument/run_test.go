@@ -54,18 +54,19 @@ type subject struct {
 	value  []byte
 }
 
+// newSubject loads the only program of spec at a rung, or at the next that the kernel accepts.
 func newSubject(t testing.TB, spec *ebpf.CollectionSpec, opts instrument.Options, rung instrument.Rung, variant instrument.Variant) *subject {
 	t.Helper()
 	plan, err := instrument.Analyze([]instrument.Program{program(spec)}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(instrumented(t, spec, plan, rung, variant))
-	if err != nil {
-		t.Fatalf("%s: rung %s, variant %s: %v", program(spec).Name, rung, variant, err)
+	c, step := climb(t, spec, plan, rung, variant)
+	if c == nil {
+		t.Fatalf("%s: the %s variant is accepted at no rung from %s on", program(spec).Name, variant, rung)
 	}
 	t.Cleanup(c.Close)
-	return &subject{Collection: c, name: program(spec).Name, table: plan.Table(rung), layout: plan.Layout(rung, variant)}
+	return &subject{Collection: c, name: program(spec).Name, table: plan.Table(step.Rung), layout: plan.Layout(step.Rung, variant)}
 }
 
 // run runs one packet and reads what it recorded.

@@ -1,7 +1,6 @@
 package instrument_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
@@ -112,8 +111,10 @@ func tellsWhatChanged(t *testing.T, s *subject) {
 				}
 				changed = true
 				changes++
-				if at := firstDifference(old, now); !s.logged(name, key, at) {
-					t.Fatalf("packet %x: map %s, key %x, byte %d has changed and no site says so", packet, name, key, at)
+				for _, at := range differences(old, now) {
+					if !s.logged(name, key, at) {
+						t.Fatalf("packet %x: map %s, key %x, byte %d has changed and no site says so", packet, name, key, at)
+					}
 				}
 			}
 			before[name] = after
@@ -139,13 +140,18 @@ func union(a, b map[string]string) map[string]bool {
 	return all
 }
 
-func firstDifference(a, b string) int {
-	for i := range min(len(a), len(b)) {
+// differences returns where two values differ; 0 when one of them is missing.
+func differences(a, b string) []int {
+	if len(a) != len(b) {
+		return []int{0}
+	}
+	var at []int
+	for i := range a {
 		if a[i] != b[i] {
-			return i
+			at = append(at, i)
 		}
 	}
-	return 0
+	return at
 }
 
 func TestSites(t *testing.T) {
@@ -207,5 +213,3 @@ func indexOf[T comparable](list []T, v T) int {
 	}
 	return -1
 }
-
-var _ = bytes.Equal
