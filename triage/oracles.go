@@ -1,7 +1,9 @@
 package triage
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,18 +60,14 @@ func OracleNames() []string {
 	return names
 }
 
-// Oracles returns a judge for targets of the given shape. The error names what
-// opts has wrong: an unknown name, one that the shape has no use for but that was
-// asked for, or an invariant whose name is taken.
-func Oracles(shape *corpus.Shape, opts OracleOptions) (*Judge, error) {
-	names := OracleNames()
-	for name := range opts.Enable {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("unknown oracle %q, choose among %s", name, strings.Join(names, ", "))
-		}
+// Oracles returns what judges targets of the given shape, for NewJudge: the
+// built-in oracles and relations that opts leave on, then the caller's. The error
+// names what opts has wrong: an unknown name, one that is switched on and has no
+// meaning for the shape, or an invariant whose name is taken.
+func Oracles(shape *corpus.Shape, opts OracleOptions) (oracles []Oracle, relations []Relation, err error) {
+	if err := checkNames(opts); err != nil {
+		return nil, nil, err
 	}
-	var oracles []Oracle
-	var relations []Relation
 	for _, b := range builtins() {
 		on, chosen := opts.Enable[b.name]
 		if !chosen {
@@ -77,8 +75,8 @@ func Oracles(shape *corpus.Shape, opts OracleOptions) (*Judge, error) {
 		}
 		switch {
 		case !on:
-		case !b.fits(shape) && chosen:
-			return nil, fmt.Errorf("oracle %q has no meaning for programs of type %s: switch it off", b.name, shape.Type)
+		case chosen && !b.fits(shape):
+			return nil, nil, fmt.Errorf("oracle %q has no meaning for programs of type %s: switch it off", b.name, shape.Type)
 		case !b.fits(shape):
 		case b.oracle != nil:
 			oracles = append(oracles, b.oracle(shape))
@@ -86,19 +84,17 @@ func Oracles(shape *corpus.Shape, opts OracleOptions) (*Judge, error) {
 			relations = append(relations, b.relation(shape))
 		}
 	}
-	oracles = append(oracles, opts.Invariants...)
-	relations = append(relations, opts.Relations...)
-	if err := checkNames(names, opts); err != nil {
-		return nil, err
-	}
-	return NewJudge(oracles, relations), nil
+	return append(oracles, opts.Invariants...), append(relations, opts.Relations...), nil
 }
 
-// checkNames refuses a second oracle of one name: triage tells them apart by it.
-func checkNames(builtin []string, opts OracleOptions) error {
-	taken := map[string]bool{}
-	for _, name := range builtin {
-		taken[name] = true
+// checkNames refuses names that are no oracle's, and a second oracle of one name:
+// triage tells them apart by it.
+func checkNames(opts OracleOptions) error {
+	names := OracleNames()
+	for _, name := range slices.Sorted(maps.Keys(opts.Enable)) {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("unknown oracle %q, choose among %s", name, strings.Join(names, ", "))
+		}
 	}
 	var added []string
 	for _, o := range opts.Invariants {
@@ -107,14 +103,13 @@ func checkNames(builtin []string, opts OracleOptions) error {
 	for _, r := range opts.Relations {
 		added = append(added, r.Name)
 	}
-	for _, name := range added {
+	for i, name := range added {
 		if name == "" {
-			return fmt.Errorf("an invariant has no name: give it one")
+			return errors.New("an invariant has no name: give it one")
 		}
-		if taken[name] {
+		if slices.Contains(names, name) || slices.Contains(added[:i], name) {
 			return fmt.Errorf("invariant %q has the name of another oracle: rename it", name)
 		}
-		taken[name] = true
 	}
 	return nil
 }
