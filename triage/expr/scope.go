@@ -1,0 +1,142 @@
+package expr
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/packet"
+)
+
+// last stands for the last step that ran.
+const last = -1
+
+// scope is what one evaluation reads. It is passed by value so that evaluating
+// allocates nothing.
+type scope struct {
+	in  *corpus.Input
+	out *corpus.Outcome
+	// state is nil where the expression has no use for one.
+	state *state
+}
+
+// input returns what step i was given, or nil.
+func (s scope) input(i int) *corpus.Step {
+	if i == last {
+		i = len(s.in.Steps) - 1
+		if n := len(s.out.Steps); n > 0 {
+			i = min(i, n-1)
+		}
+	}
+	if i < 0 || i >= len(s.in.Steps) {
+		return nil
+	}
+	return &s.in.Steps[i]
+}
+
+// outcome returns what step i gave, or nil.
+func (s scope) outcome(i int) *corpus.StepOutcome {
+	if i == last {
+		i = len(s.out.Steps) - 1
+	}
+	if i < 0 || i >= len(s.out.Steps) {
+		return nil
+	}
+	return &s.out.Steps[i]
+}
+
+// ran returns what step i gave if the program ran, or nil.
+func (s scope) ran(i int) *corpus.StepOutcome {
+	o := s.outcome(i)
+	if o == nil || o.Errno != 0 {
+		return nil
+	}
+	return o
+}
+
+// side is the packet before or after a step.
+type side struct {
+	step  int
+	after bool
+	// blank says that the kernel puts 14 zero bytes in place of the Ethernet header.
+	blank bool
+	// slot is the place of the packet's layout in a state.
+	slot int
+}
+
+// bytes returns the packet; ok is false where there is none.
+func (p side) bytes(s scope) (b []byte, ok bool) {
+	if p.after {
+		if o := s.ran(p.step); o != nil {
+			return o.Packet, true
+		}
+		return nil, false
+	}
+	if step := s.input(p.step); step != nil {
+		return step.Packet, true
+	}
+	return nil, false
+}
+
+// slot is a packet's layout, once it is parsed.
+type slot struct {
+	parsed bool
+	// bytes is what layout describes; nil where there is no packet.
+	bytes  []byte
+	layout packet.Layout
+}
+
+// state is the memory of one evaluation.
+type state struct {
+	slots      []slot
+	key, value []byte
+}
+
+func (st *state) reset() {
+	for i := range st.slots {
+		st.slots[i].parsed, st.slots[i].bytes = false, nil
+	}
+}
+
+// newPool returns a pool of states for expressions with so many packets.
+func newPool(slots, keySize, valueSize int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		return &state{slots: make([]slot, slots), key: make([]byte, keySize), value: make([]byte, 0, valueSize)}
+	}}
+}
+
+// parsed returns the packet's slot, parsed at most once in an evaluation.
+func (p side) parsed(s scope) *slot {
+	sl := &s.state.slots[p.slot]
+	if sl.parsed {
+		return sl
+	}
+	sl.parsed = true
+	b, ok := p.bytes(s)
+	if !ok {
+		return sl
+	}
+	first := packet.Ethernet
+	if p.blank {
+		b, first = p.network(s, b)
+	}
+	sl.bytes = b
+	sl.layout.Parse(b, first)
+	return sl
+}
+
+// network returns the output without its blank Ethernet header and the layer that
+// it starts with, which the input's ethertype says.
+func (p side) network(s scope, b []byte) ([]byte, packet.Layer) {
+	step := s.input(p.step)
+	if len(b) < 14 || b[12] != 0 || b[13] != 0 || step == nil || len(step.Packet) < 14 {
+		return b, packet.Ethernet
+	}
+	switch binary.BigEndian.Uint16(step.Packet[12:]) {
+	case 0x0800:
+		return b[14:], packet.IPv4
+	case 0x86dd:
+		return b[14:], packet.IPv6
+	}
+	return b, packet.Ethernet
+}
