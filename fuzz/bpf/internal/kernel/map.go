@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -14,13 +13,13 @@ import (
 type mapAttr struct {
 	fd    uint32
 	_     uint32
-	key   uint64
-	value uint64 // or next key
+	key   unsafe.Pointer
+	value unsafe.Pointer // or next key
 	flags uint64
 }
 
-// Map reads and writes one map without allocating. Keys and values are in heap or
-// mapped memory and have the map's sizes; a value of a per-CPU map has one value,
+// Map reads and writes one map without allocating. Keys and values have the map's
+// sizes, which nobody checks; a value of a per-CPU map has one value,
 // rounded up to 8 bytes, for each possible CPU. It is not safe for concurrent use.
 type Map struct{ attr mapAttr }
 
@@ -30,11 +29,7 @@ func NewMap(fd int) *Map { return &Map{attr: mapAttr{fd: uint32(fd)}} }
 func (m *Map) do(cmd uintptr, key, value []byte) syscall.Errno {
 	m.attr.key, _ = address(key)
 	m.attr.value, _ = address(value)
-	m.attr.flags = 0
-	_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&m.attr)), mapAttrSize)
-	runtime.KeepAlive(key)
-	runtime.KeepAlive(value)
-	return errno
+	return call(cmd, unsafe.Pointer(&m.attr), unsafe.Sizeof(m.attr))
 }
 
 // Lookup reads the value of key; ENOENT when there is none.

@@ -4,7 +4,6 @@
 package kernel
 
 import (
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -19,44 +18,44 @@ const (
 	cmdMapNext    = 4
 	cmdProgRun    = 10
 	cmdMapPop     = 21 // BPF_MAP_LOOKUP_AND_DELETE_ELEM
-	runAttrSize   = 80
-	mapAttrSize   = 32
 	maxInterrupts = 1000
 )
 
-// runAttr is the part of union bpf_attr that BPF_PROG_RUN reads.
+// runAttr is the part of union bpf_attr that BPF_PROG_RUN reads, as machines with
+// 64 bits lay it out. Addresses are pointers, so that what they point to is kept
+// and does not lie on a stack, which moves.
 type runAttr struct {
 	fd, ret               uint32
 	sizeIn, sizeOut       uint32
-	dataIn, dataOut       uint64
+	dataIn, dataOut       unsafe.Pointer
 	repeat, duration      uint32
 	ctxSizeIn, ctxSizeOut uint32
-	ctxIn, ctxOut         uint64
+	ctxIn, ctxOut         unsafe.Pointer
 	flags, cpu, batchSize uint32
 	_                     uint32
 }
 
-// Run is one BPF_PROG_RUN call, made over and over. Its zero value, with FD set,
-// passes no data. The kernel reads and writes the buffers during Do only; they
-// must be on the heap or in mapped memory. It is not safe for concurrent use.
-type Run struct {
-	attr runAttr
-	keep [4][]byte
-}
+// Other machines do not compile this.
+var (
+	_ [80]byte = [unsafe.Sizeof(runAttr{})]byte{}
+	_ [32]byte = [unsafe.Sizeof(mapAttr{})]byte{}
+)
+
+// Run is one BPF_PROG_RUN call, made over and over. The kernel reads and writes the
+// buffers during Do only. It is not safe for concurrent use.
+type Run struct{ attr runAttr }
 
 // NewRun returns a call of the program with that file descriptor.
 func NewRun(fd int) *Run { return &Run{attr: runAttr{fd: uint32(fd)}} }
 
 // SetData sets data_in and data_out. Empty slices pass nothing.
 func (r *Run) SetData(in, out []byte) {
-	r.keep[0], r.keep[1] = in, out
 	r.attr.dataIn, r.attr.sizeIn = address(in)
 	r.attr.dataOut, r.attr.sizeOut = address(out)
 }
 
 // SetContext sets ctx_in and ctx_out. Empty slices pass nothing.
 func (r *Run) SetContext(in, out []byte) {
-	r.keep[2], r.keep[3] = in, out
 	r.attr.ctxIn, r.attr.ctxSizeIn = address(in)
 	r.attr.ctxOut, r.attr.ctxSizeOut = address(out)
 }
@@ -67,28 +66,35 @@ func (r *Run) SetFlags(flags, cpu uint32) { r.attr.flags, r.attr.cpu = flags, cp
 // SetRepeat sets how often the kernel runs the program; 0 means once.
 func (r *Run) SetRepeat(n uint32) { r.attr.repeat = n }
 
-func address(b []byte) (addr uint64, size uint32) {
+// address returns no address for no bytes: the kernel takes one with a size of 0 for
+// a buffer without end.
+func address(b []byte) (addr unsafe.Pointer, size uint32) {
 	if len(b) == 0 {
-		return 0, 0
+		return nil, 0
 	}
-	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), uint32(len(b))
+	return unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b))
 }
 
-// Do makes the call and returns the kernel's answer. It does not tell the Go
-// scheduler, which would cost a fifth of the call: use it for runs of
-// microseconds.
-//
-// The kernel updates the sizes of data_out and ctx_out, so SetData and SetContext
-// come before every call that has outputs.
-func (r *Run) Do() syscall.Errno {
+// call makes a call of bpf(2), again when a signal interrupts it. It does not tell
+// the Go scheduler, which would cost a fifth of a call of half a microsecond.
+func call(cmd uintptr, attr unsafe.Pointer, size uintptr) syscall.Errno {
 	for range maxInterrupts {
-		_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmdProgRun, uintptr(unsafe.Pointer(&r.attr)), runAttrSize)
+		_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmd, uintptr(attr), size)
 		if errno != unix.EINTR {
-			runtime.KeepAlive(r)
 			return errno
 		}
 	}
 	return unix.EINTR
+}
+
+// Do makes the call and returns the kernel's answer. ENOSPC says that the program
+// ran, and that its output is cut off at the size of data_out. Use it for runs of
+// microseconds: garbage collection waits for it.
+//
+// The kernel updates the sizes of data_out and ctx_out, so SetData and SetContext
+// come before every call that has outputs.
+func (r *Run) Do() syscall.Errno {
+	return call(cmdProgRun, unsafe.Pointer(&r.attr), unsafe.Sizeof(r.attr))
 }
 
 // Ret returns the program's return value.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,7 +11,9 @@ import (
 // Isolate locks the calling goroutine to its thread and gives the thread a network
 // namespace of its own, one processor, and no signals. It cannot be undone: the
 // lock is never released, so the thread, and with it the namespace, ends with the
-// goroutine. Call it on a goroutine that was started for the purpose.
+// goroutine. Call it on a goroutine that was started for the purpose, never on
+// main's. Calling it again there gives one more namespace and is harmless. When it
+// fails for lack of a capability, the goroutine is as it was.
 //
 // The namespace has nothing but a loopback interface, index 1, that is down.
 // Signals are blocked because one interrupts BPF_PROG_RUN, and Go sends its threads
@@ -18,16 +21,42 @@ import (
 func Isolate(worker int) error {
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
 		return fmt.Errorf("making a private network namespace: %w%s", err, missing(err, "CAP_SYS_ADMIN"))
 	}
 	if err := pin(worker); err != nil {
 		return err
 	}
-	var all unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = ^uint64(0)
+	return blockSignals()
+}
+
+// Isolated runs do on a goroutine of its own that is isolated as Isolate does, and
+// returns when do has.
+func Isolated(worker int, do func() error) error {
+	done := make(chan error)
+	go func() {
+		err := Isolate(worker)
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// blockSignals blocks all signals but those that the thread's own faults raise: a
+// blocked fault ends the process without a trace.
+func blockSignals() error {
+	var set unix.Sigset_t
+	for i := range set.Val {
+		set.Val[i] = ^set.Val[i]
 	}
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &all, nil); err != nil {
+	word := 8 * int(unsafe.Sizeof(set.Val[0]))
+	for _, s := range [...]unix.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGSYS} {
+		bit := int(s) - 1
+		set.Val[bit/word] &^= 1 << (bit % word)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
 		return fmt.Errorf("blocking signals: %w", err)
 	}
 	return nil
