@@ -47,20 +47,22 @@ const alone = corpus.HaveRet | corpus.HavePacket | corpus.HaveContext | corpus.H
 // Investigate turns a failing input into a finding: it judges in alone, names the
 // failure, confirms it, minimises in to one that fails in the same way, and
 // measures how reliably that does. Known, which may be nil, is asked for the key
-// of each failure of in until it denies one, which is then pursued. The error
+// of each failure of in until it denies one, which is then pursued; it is asked no
+// more then. The error
 // wraps ErrUnconfirmed or ErrKnown, or is one of rerun's or Recreate's.
 //
 // When ctx ends once the failure is confirmed, the smallest input so far is
 // measured and returned with a note.
 func Investigate(ctx context.Context, rerun Rerun, judge *Judge, in *corpus.Input, opts Options, known func(key string) bool) (*Finding, error) {
 	v := newInvestigation(rerun, judge, opts)
-	if err := v.choose(ctx, in, known); err != nil {
+	start, err := v.choose(ctx, in, known)
+	if err != nil {
 		return nil, err
 	}
-	if err := v.confirm(ctx, in); err != nil {
+	if err := v.confirm(ctx, start); err != nil {
 		return nil, err
 	}
-	small, err := v.minimise(ctx, in)
+	small, err := v.minimise(ctx, start)
 	if err != nil {
 		return nil, err
 	}
@@ -94,31 +96,45 @@ func newInvestigation(rerun Rerun, judge *Judge, opts Options) *investigation {
 	return v
 }
 
-// choose runs in alone and picks the first of its failures that is not known. An
-// input that does not fail gets as many chances as a failure that is confirmed by
-// a hair's breadth needs.
-func (v *investigation) choose(ctx context.Context, in *corpus.Input, known func(string) bool) error {
+// choose runs in alone, picks the first of its failures that is not known, and
+// returns the input without the steps behind the failure. An input that does not
+// fail gets as many chances as a failure that is confirmed by a hair's breadth needs.
+func (v *investigation) choose(ctx context.Context, in *corpus.Input, known func(string) bool) (*corpus.Input, error) {
 	if v.judge == nil {
-		return ErrUnconfirmed
+		return nil, ErrUnconfirmed
 	}
 	for range confirmRuns - confirmFailing + 1 {
 		heard, err := v.judge.hear(ctx, v.rerun, in, alone, "")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if len(heard.failures) == 0 {
-			continue
-		}
-		edges := path(v.opts.Table, heard.out.Trace)
 		for _, f := range heard.failures {
-			v.oracle, v.key = f.Oracle, newKey(f.Oracle, v.opts.Program, edges)
-			if known == nil || !known(v.key) {
-				return nil
+			v.oracle = f.Oracle
+			prefix, out, err := v.prefix(ctx, in, heard.out)
+			if err != nil {
+				return nil, err
+			}
+			if v.key = v.keyOf(out); known == nil || !known(v.key) {
+				return prefix, nil
 			}
 		}
-		return &KnownError{Key: v.key}
+		if len(heard.failures) > 0 {
+			return nil, &KnownError{Key: v.key}
+		}
 	}
-	return ErrUnconfirmed
+	return nil, ErrUnconfirmed
+}
+
+// prefix returns the shortest beginning of in that fails, with its outcome: what
+// steps behind the failure do has no place in its name. Out is that of in itself.
+func (v *investigation) prefix(ctx context.Context, in *corpus.Input, out *corpus.Outcome) (*corpus.Input, *corpus.Outcome, error) {
+	for n := 1; n < len(in.Steps); n++ {
+		short := &corpus.Input{Maps: in.Maps, Steps: in.Steps[:n]}
+		if f, shortOut, err := v.look(ctx, short); err != nil || f != nil {
+			return short.Clone(), shortOut, err
+		}
+	}
+	return in, out, nil
 }
 
 // look runs in alone; the failure is nil when the oracle does not object.
@@ -132,7 +148,11 @@ func (v *investigation) look(ctx context.Context, in *corpus.Input) (*Failure, *
 
 // same reports whether an outcome has the key that is pursued.
 func (v *investigation) same(out *corpus.Outcome) bool {
-	return newKey(v.oracle, v.opts.Program, path(v.opts.Table, out.Trace)) == v.key
+	return v.keyOf(out) == v.key
+}
+
+func (v *investigation) keyOf(out *corpus.Outcome) string {
+	return newKey(v.oracle, v.opts.Program, path(v.opts.Table, out.Trace))
 }
 
 // errBudget ends minimisation.

@@ -24,20 +24,24 @@ const maxKeyWord = 40
 func newKey(oracle, program string, path []cover.Edge) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q\n", oracle, program)
-	for _, place := range lastPlaces(path) {
+	for _, place := range lastPlaces(program, path) {
 		io.WriteString(h, place)
 	}
 	return fileWord(oracle) + "-" + fileWord(program) + "-" + hex.EncodeToString(h.Sum(nil)[:4])
 }
 
-// lastPlaces describes the last edges. Neighbours on the same lines, such as the
-// parts of one condition, count once.
-func lastPlaces(path []cover.Edge) []string {
+// lastPlaces describes the last edges, those of the last step only: the program's
+// entry ends them. Neighbours on the same lines, such as the parts of one
+// condition, count once.
+func lastPlaces(program string, path []cover.Edge) []string {
 	var places []string
 	for i := len(path) - 1; i >= 0 && len(places) < keyEdges; i-- {
-		p := place(&path[i])
-		if len(places) == 0 || places[len(places)-1] != p {
+		e := &path[i]
+		if p := place(e); len(places) == 0 || places[len(places)-1] != p {
 			places = append(places, p)
+		}
+		if e.Kind == cover.Entry && e.Func == program {
+			break
 		}
 	}
 	return places
