@@ -17,7 +17,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define MAX_TAGS 2
-#define MAX_OPTIONS 40 /* bytes of options, each of which may be a NOP */
+#define MAX_OPTIONS 40 /* bytes */
 #define MAX_EXTENSIONS 4
 #define MAX_OFFSET 4096 /* the verifier wants offsets with an upper bound */
 
@@ -119,55 +119,31 @@ static __always_inline void *pull(struct packet *p, __u32 size)
 	return header;
 }
 
-struct options {
-	struct packet *p;
-	__u32 end; /* of the header that they are part of */
-	enum reason reason;
-};
-
-static __always_inline enum reason skip_option(struct options *o, __u8 kind)
-{
-	__u8 *len;
-
-	if (kind == IPOPT_NOOP)
-		return PASSED;
-	if (kind == IPOPT_LSRR || kind == IPOPT_SSRR)
-		return SOURCE_ROUTED;
-	len = pull(o->p, 1);
-	if (!len || *len < 2)
-		return MALFORMED;
-	o->p->off += *len - 2;
-	return PASSED;
-}
-
-/* next_option is called for one option after the other; 1 means that it was the last. */
-static long next_option(__u32 index, void *data)
-{
-	struct options *o = data;
-	__u8 *kind;
-
-	if (o->p->off >= o->end)
-		return 1;
-	kind = pull(o->p, 1);
-	if (!kind) {
-		o->reason = MALFORMED;
-		return 1;
-	}
-	if (*kind == IPOPT_END)
-		return 1;
-	o->reason = skip_option(o, *kind);
-	return o->reason != PASSED;
-}
-
 /* Packets that bring their own route are not wanted; other options are skipped. */
 static __always_inline enum reason parse_options(struct packet *p, __u32 size)
 {
-	struct options o = { .p = p, .end = p->off + size };
+	__u8 *option = p->data + p->off;
+	__u32 pos = 0;
 
-	bpf_loop(MAX_OPTIONS, next_option, &o, 0);
-	if (o.reason == PASSED && p->off > o.end)
+	while (pos < size && pos < MAX_OPTIONS) {
+		if ((void *)(option + pos + 2) > p->end)
+			return MALFORMED;
+		if (option[pos] == IPOPT_END)
+			break;
+		if (option[pos] == IPOPT_NOOP) {
+			pos++;
+			continue;
+		}
+		if (option[pos] == IPOPT_LSRR || option[pos] == IPOPT_SSRR)
+			return SOURCE_ROUTED;
+		if (option[pos + 1] < 2)
+			return MALFORMED;
+		pos += option[pos + 1];
+	}
+	if (pos > size)
 		return MALFORMED;
-	return o.reason;
+	p->off += pos;
+	return PASSED;
 }
 
 static __always_inline enum reason parse_ipv4(struct packet *p, struct flow *f)
