@@ -42,7 +42,7 @@ func freshContext(shape *corpus.Shape) []byte {
 }
 
 // contextField gives a field of the context another legal value. An empty
-// context becomes a full one.
+// context becomes a full one, whatever then comes of it.
 func contextField(m *Mutator, s *corpus.Step) bool {
 	if len(s.Context) == 0 && !m.growContext(s) {
 		return false
@@ -51,8 +51,10 @@ func contextField(m *Mutator, s *corpus.Step) bool {
 	if len(s.Context) < f.Offset+f.Size {
 		return false
 	}
-	putField(s.Context, f, clamp(f, m.contextValue(f, getField(s.Context, f))))
-	return true
+	old := getField(s.Context, f)
+	v := clamp(f, m.contextValue(f, old))
+	putField(s.Context, f, v)
+	return v != old
 }
 
 // growContext reports false where the step's buffer is too small.

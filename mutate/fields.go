@@ -29,10 +29,15 @@ func (m *Mutator) pickField(s *corpus.Step) (h packet.Header, field *packet.Fiel
 	return h, field
 }
 
-// setField stores a value, and keeps the fix-up from undoing what that breaks.
+// setField stores another value than the field has, and keeps the fix-up from
+// undoing what that breaks.
 func (m *Mutator) setField(s *corpus.Step, h packet.Header, f *packet.Field, v uint64) bool {
+	header := s.Packet[h.Off:h.End()]
+	if old, _ := f.Get(header); old == v&f.Max() {
+		return false
+	}
 	m.keep |= broken[f.Kind]
-	f.Set(s.Packet[h.Off:h.End()], v)
+	f.Set(header, v)
 	m.changed(s, h.Off+f.Bit>>3, (f.Bit&7+f.Bits+7)>>3)
 	return true
 }
@@ -77,24 +82,49 @@ func fieldRandom(m *Mutator, s *corpus.Step) bool {
 	return m.setField(s, h, f, m.rand.next())
 }
 
-// fieldDictionary stores a dictionary entry in a field of its width: the program
-// compares ports with ports and addresses with addresses. Such fields are looked
-// for first, any other is taken in the end.
+// fieldDictionary stores a dictionary entry in a field of its width that selects
+// something: the program compares ports with ports and addresses with addresses.
+// Once in eight times any field is taken.
 func fieldDictionary(m *Mutator, s *corpus.Step) bool {
-	const tries = 4
-	for k := range tries {
-		h, f := m.pickField(s)
-		if f == nil || f.Kind < packet.Next && k < tries-1 {
-			continue
-		}
-		if h.Layer == packet.IPv6 && f.Kind == packet.Address && len(m.dict.addresses) > 0 {
-			return setAddress(s.Packet[h.Off:h.End()], f, m.dict.addresses[m.rand.below(len(m.dict.addresses))])
-		}
-		if words := m.dict.words[(f.Bits+7)>>3]; len(words) > 0 {
-			return m.setField(s, h, f, words[m.rand.below(len(words))])
+	h, f := m.pickField(s)
+	if f == nil {
+		return false
+	}
+	r := m.rand.next()
+	if keys := fieldIndexes[h.Layer].keys; len(keys) > 0 && r&7 != 0 {
+		if f = keys[int(r>>32*uint64(len(keys))>>32)]; f.Bit+f.Bits > h.Len*8 {
+			return false
 		}
 	}
-	return false
+	if h.Layer == packet.IPv6 && f.Kind == packet.Address && len(m.dict.addresses) > 0 {
+		return setAddress(s.Packet[h.Off:h.End()], f, m.dict.addresses[m.rand.below(len(m.dict.addresses))])
+	}
+	words := m.dict.words[(f.Bits+7)>>3]
+	if len(words) == 0 {
+		return false
+	}
+	return m.setField(s, h, f, words[m.rand.below(len(words))])
+}
+
+// fieldIndex lists fields of a layer by use.
+type fieldIndex struct{ keys, lengths []*packet.Field }
+
+// fieldIndexes is read only.
+var fieldIndexes = makeFieldIndexes()
+
+func makeFieldIndexes() (all [packet.Payload + 1]fieldIndex) {
+	for layer := range all {
+		fields := packet.Fields(packet.Layer(layer))
+		for i := range fields {
+			switch fields[i].Kind {
+			case packet.Next, packet.Address, packet.Port:
+				all[layer].keys = append(all[layer].keys, &fields[i])
+			case packet.Length:
+				all[layer].lengths = append(all[layer].lengths, &fields[i])
+			}
+		}
+	}
+	return all
 }
 
 // setAddress stores a whole IPv6 address in the one that half is part of.
@@ -113,8 +143,12 @@ func headerLength(m *Mutator, s *corpus.Step) bool {
 	start := m.rand.below(l.N)
 	for k := range l.N {
 		h := &l.Headers[wrap(start+k, l.N)]
-		f := m.lengthField(h.Layer)
-		if f == nil || f.Bit+f.Bits > h.Len*8 {
+		all := fieldIndexes[h.Layer].lengths
+		if len(all) == 0 {
+			continue
+		}
+		f := all[m.rand.below(len(all))]
+		if f.Bit+f.Bits > h.Len*8 {
 			continue
 		}
 		v, _ := f.Get(s.Packet[h.Off:h.End()])
@@ -131,19 +165,4 @@ func headerLength(m *Mutator, s *corpus.Step) bool {
 		return m.setField(s, *h, f, v)
 	}
 	return false
-}
-
-// lengthField chooses one of the layer's length fields, or nil.
-func (m *Mutator) lengthField(layer packet.Layer) *packet.Field {
-	fields := packet.Fields(layer)
-	var chosen *packet.Field
-	for i, n := 0, 0; i < len(fields); i++ {
-		if fields[i].Kind != packet.Length {
-			continue
-		}
-		if n++; m.rand.below(n) == 0 {
-			chosen = &fields[i]
-		}
-	}
-	return chosen
 }

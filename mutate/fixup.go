@@ -25,8 +25,9 @@ var repairShares = [16]repairs{
 	lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums, lengths | sums,
 }
 
-// finish makes the child legal and, mostly, consistent.
-func (m *Mutator) finish() {
+// finish makes the child legal, and puts right what todo says and no operator
+// broke on purpose.
+func (m *Mutator) finish(todo repairs) {
 	steps := m.in.Steps
 	for i := range steps {
 		m.legalize(&steps[i])
@@ -34,7 +35,7 @@ func (m *Mutator) finish() {
 	if m.touched == 0 || m.shape.Packet.Max <= 0 {
 		return
 	}
-	todo := repairShares[m.rand.next()>>60] &^ m.keep
+	todo &^= m.keep
 	if todo == 0 {
 		return
 	}

@@ -98,13 +98,13 @@ func randomByte(m *Mutator, s *corpus.Step) bool {
 	return true
 }
 
-// blockSize returns a length of 1 to n, mostly small, as fields and options are.
+// blockLimits bound the lengths of blocks: most are as small as fields and options.
+var blockLimits = [8]uint64{4, 4, 4, 4, 16, 16, 64, 1 << 20}
+
+// blockSize returns a length of 1 to n, mostly small.
 func (m *Mutator) blockSize(n int) int {
-	limit := 4
-	for r := m.rand.next(); r&1 != 0 && limit < n; r >>= 1 {
-		limit *= 4
-	}
-	return 1 + m.rand.below(min(limit, n))
+	r := m.rand.next()
+	return 1 + int(r>>32*min(blockLimits[r&7], uint64(n))>>32)
 }
 
 // copyBlock copies a block of the packet over another place in it.
@@ -161,30 +161,26 @@ func fillBlock(m *Mutator, s *corpus.Step) bool {
 // random bytes.
 func (m *Mutator) fill(p []byte) {
 	r := m.rand.next()
-	c := byte(r >> 8)
-	switch r & 7 {
-	case 0, 1:
-		c = 0
-	case 2, 3:
-		c = 0xff
-	case 4, 5:
-		m.randomFill(p)
-		return
+	k := &fillKinds[r&7]
+	constant := (r>>8&0xff*0x0101010101010101)&k.repeat | k.ones
+	for len(p) >= 8 {
+		binary.LittleEndian.PutUint64(p, constant|m.rand.next()&k.random)
+		p = p[8:]
 	}
+	last := constant | r>>8&k.random
 	for i := range p {
-		p[i] = c
+		p[i] = byte(last)
+		last >>= 8
 	}
 }
 
-func (m *Mutator) randomFill(p []byte) {
-	for len(p) > 8 {
-		binary.LittleEndian.PutUint64(p, m.rand.next())
-		p = p[8:]
-	}
-	for i, r := 0, m.rand.next(); i < len(p); i, r = i+1, r>>8 {
-		p[i] = byte(r)
-	}
+// fillKinds are masks: which bits are ones, which those of a repeated byte, which
+// random.
+var fillKinds = [8]struct{ ones, repeat, random uint64 }{
+	{}, {}, {ones: all64}, {ones: all64}, {random: all64}, {random: all64}, {repeat: all64}, {repeat: all64},
 }
+
+const all64 = ^uint64(0)
 
 // load reads an integer of 1, 2, 4 or 8 bytes.
 func load(p []byte, width int, big bool) uint64 {

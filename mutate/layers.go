@@ -25,7 +25,31 @@ func layerAt(l *packet.Layout, i int) packet.Layer {
 
 // canFollow reports whether some value of parent's next-protocol field, or
 // parent's nature, says that child follows.
-func canFollow(parent, child packet.Layer) bool {
+func canFollow(parent, child packet.Layer) bool { return follows.can[parent][child] }
+
+// followTable answers by parent what the chain of selectors answers.
+type followTable struct {
+	can      [packet.Payload + 1][packet.Payload + 1]bool
+	children [packet.Payload + 1][]packet.Layer // without payload, which follows by being nothing else
+}
+
+// follows is read only.
+var follows = makeFollows()
+
+func makeFollows() *followTable {
+	t := &followTable{}
+	for parent := packet.Ethernet; parent < packet.Payload; parent++ {
+		for child := packet.Ethernet; child < packet.Payload; child++ {
+			if selects(parent, child) {
+				t.can[parent][child] = true
+				t.children[parent] = append(t.children[parent], child)
+			}
+		}
+	}
+	return t
+}
+
+func selects(parent, child packet.Layer) bool {
 	switch parent {
 	case packet.MPLS:
 		return child == packet.MPLS || child.IsIP()
@@ -166,15 +190,18 @@ func retypeLayer(m *Mutator, s *corpus.Step) bool {
 
 // sibling chooses a layer other than old that parent can name, or None.
 func (m *Mutator) sibling(parent, old packet.Layer) packet.Layer {
-	const first, n = packet.Ethernet, int(packet.Payload - packet.Ethernet)
-	start := m.rand.below(n)
-	for k := range n {
-		layer := first + packet.Layer(wrap(start+k, n))
-		if layer != old && canFollow(parent, layer) {
-			return layer
-		}
+	children := follows.children[parent]
+	if len(children) == 0 {
+		return packet.None
 	}
-	return packet.None
+	i := m.rand.below(len(children))
+	if children[i] == old {
+		i = wrap(i+1, len(children))
+	}
+	if children[i] == old {
+		return packet.None
+	}
+	return children[i]
 }
 
 // retypeSelector makes a header name another next layer than it has, so that the

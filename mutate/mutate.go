@@ -81,13 +81,17 @@ func (m *Mutator) Seed(seed uint64) { m.rand.seed(seed) }
 // are not written. Parents may be of any size, but the values in their contexts have to be
 // legal (see Conform), since only what is written here is checked here.
 func (m *Mutator) Mutate(dst, src, other *corpus.Input) {
+	// One number decides what can be decided now: branches that depend on it are
+	// mispredicted anyway, but are found out while the copy is still under way.
+	r := m.rand.next()
 	dst.CopyFrom(src)
 	m.begin(dst, other)
 	m.recall(src)
-	for n := stackSizes[m.rand.next()>>59]; n > 0; n-- {
-		m.applyOne()
+	m.applyOne(r)
+	for n := stackSizes[r&31]; n > 1; n-- {
+		m.applyOne(m.rand.next())
 	}
-	m.finish()
+	m.finish(repairShares[r>>5&15])
 }
 
 // begin makes the steps of a child ready for operators.
@@ -122,25 +126,25 @@ func (m *Mutator) recall(src *corpus.Input) {
 }
 
 // stackSizes is how many operators are applied on top of each other: powers of
-// two as in AFL's havoc, but mostly one (1.3 on average): the checks of a
+// two as in AFL's havoc, but mostly one (1.2 on average): the checks of a
 // packet program are passed one by one, a child with many changes breaks one that
 // its parent passed, and what takes many changes is reached over generations.
 var stackSizes = [32]uint8{
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 4, 4,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 4,
 }
 
 // maxTries bounds the operators that are tried until one applies: most apply to
 // most inputs, and one that flips a bit always does.
 const maxTries = 6
 
-// applyOne applies one operator, chosen by weight, to one step.
-func (m *Mutator) applyOne() {
+// applyOne applies one operator, chosen by weight, to one step. It takes a random
+// number of which it uses the upper half.
+func (m *Mutator) applyOne(r uint64) {
 	if len(m.ops) == 0 || len(m.in.Steps) == 0 {
 		return
 	}
 	for range maxTries {
-		r := m.rand.next()
 		if n := len(m.in.Steps); n > 1 {
 			hi, _ := bits.Mul64(r<<10, uint64(n))
 			m.at = int(hi)
@@ -151,6 +155,7 @@ func (m *Mutator) applyOne() {
 			m.touch(m.at)
 			return
 		}
+		r = m.rand.next()
 	}
 }
 

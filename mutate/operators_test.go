@@ -85,8 +85,14 @@ var (
 	tcpFields  = uint64(len(packet.Fields(packet.TCP)))
 )
 
-func fieldIndex(layer packet.Layer, name string) uint64 {
+func fieldAt(layer packet.Layer, name string) uint64 {
 	return uint64(slices.IndexFunc(packet.Fields(layer), func(f packet.Field) bool { return f.Name == name }))
+}
+
+// childAt is the number that makes sibling choose child.
+func childAt(parent, child packet.Layer) uint64 {
+	children := follows.children[parent]
+	return pick(uint64(slices.Index(children, child)), uint64(len(children)))
 }
 
 func encapsulationIndex(name string) uint64 {
@@ -115,25 +121,25 @@ func TestPacketOperators(t *testing.T) {
 		{op: "arithmetic", script: []uint64{1 | 4, pick(22, 71)}, want: set(22, 0x3f, 0x06)},
 		{op: "interesting", script: []uint64{both(9, uint64(len(interestingValues)), 0, 1), pick(22, 72)}, want: set(22, 255)},
 		{op: "random-byte", script: []uint64{pick(22, 72), pick(0, 255)}, want: set(22, 0x41)},
-		{op: "copy-block", script: []uint64{0, pick(3, 4), pick(26, 69), pick(30, 69)}, want: set(30, 192, 0, 2, 1)},
-		{op: "insert-block", script: []uint64{pick(72, 73), 0, pick(1, 4), 1, 2}, want: func(p []byte) []byte { return append(p, 0xff, 0xff) }},
-		{op: "delete-block", script: []uint64{0, pick(3, 4), pick(54, 69)}, want: func(p []byte) []byte { return slices.Delete(p, 54, 58) }},
-		{op: "fill-block", script: []uint64{0, pick(0, 4), pick(22, 72), 0}, want: set(22, 0)},
+		{op: "copy-block", script: []uint64{both(3, 4, 0, 1), pick(26, 69), pick(30, 69)}, want: set(30, 192, 0, 2, 1)},
+		{op: "insert-block", script: []uint64{pick(72, 73), both(1, 4, 0, 1), 1, 2}, want: func(p []byte) []byte { return append(p, 0xff, 0xff) }},
+		{op: "delete-block", script: []uint64{both(3, 4, 0, 1), pick(54, 69)}, want: func(p []byte) []byte { return slices.Delete(p, 54, 58) }},
+		{op: "fill-block", script: []uint64{0, pick(22, 72), 0}, want: set(22, 0)},
 		{op: "resize", script: []uint64{0}, want: func(p []byte) []byte { return p[:14] }},
 		{op: "resize", script: []uint64{15 | 2<<16, pick(2, 4)}, want: func(p []byte) []byte { return p[:55] }},
-		{op: "splice-bytes", script: []uint64{pick(0, 1), pick(14, 80), 2, 0, pick(0, 4)}, want: set(14, 0x60)},
+		{op: "splice-bytes", script: []uint64{pick(0, 1), pick(14, 80), 2, 0}, want: set(14, 0x60)},
 		{op: "splice-bytes", script: []uint64{pick(0, 1), pick(79, 80), 0}, want: func(p []byte) []byte { return append(p[:71], '9') }},
 		{op: "splice-layers", script: []uint64{pick(0, 1), pick(1, 4)}, layers: "ethernet/ipv4/tcp/payload"},
 		{op: "dictionary-overwrite", script: []uint64{pick(6, 10), pick(30, 69)}, want: set(30, 10, 9, 8, 7)},
 		{op: "dictionary-insert", script: []uint64{pick(6, 10), pick(54, 73)}, want: func(p []byte) []byte { return slices.Insert(p, 54, 10, 9, 8, 7) }},
 
-		{op: "field-value", script: []uint64{both(1, 3, fieldIndex(packet.IPv4, "ttl"), ipv4Fields), pick(7, 9)}, want: set(22, 254)},
-		{op: "field-step", script: []uint64{both(1, 3, fieldIndex(packet.IPv4, "ttl"), ipv4Fields), 3}, want: set(22, 63)},
-		{op: "field-random", script: []uint64{both(2, 3, fieldIndex(packet.TCP, "dest"), tcpFields), 0x1234}, want: set(36, 0x12, 0x34)},
-		{op: "field-dictionary", script: []uint64{both(1, 3, fieldIndex(packet.IPv4, "daddr"), ipv4Fields), pick(0, 2)}, want: set(30, 10, 9, 8, 7)},
+		{op: "field-value", script: []uint64{both(1, 3, fieldAt(packet.IPv4, "ttl"), ipv4Fields), pick(7, 9)}, want: set(22, 254)},
+		{op: "field-step", script: []uint64{both(1, 3, fieldAt(packet.IPv4, "ttl"), ipv4Fields), 3}, want: set(22, 63)},
+		{op: "field-random", script: []uint64{both(2, 3, fieldAt(packet.TCP, "dest"), tcpFields), 0x1234}, want: set(36, 0x12, 0x34)},
+		{op: "field-dictionary", script: []uint64{both(1, 3, 0, 1), both(4, 5, 1, 1<<32), pick(0, 2)}, want: set(30, 10, 9, 8, 7)},
 		{
 			op: "field-dictionary", src: newStack("", packet.Ethernet, packet.IPv6).bytes,
-			script: []uint64{both(1, 2, fieldIndex(packet.IPv6, "daddr_lo"), uint64(len(packet.Fields(packet.IPv6)))), 0},
+			script: []uint64{both(1, 2, 0, 1), both(4, 5, 1, 1<<32), 0},
 			want:   set(38, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9),
 		},
 		{op: "header-length", script: []uint64{pick(2, 4), 0, 2 << 8}, want: set(46, 0x70)},
@@ -146,8 +152,8 @@ func TestPacketOperators(t *testing.T) {
 		{op: "drop-layer", src: gre, script: []uint64{pick(0, 5), 1}, layers: "ethernet/ipv4/tcp/payload"},
 		{op: "duplicate-layer", src: vlans, script: []uint64{pick(0, 5)}, layers: "ethernet/vlan/vlan/mpls/ipv4/tcp/payload"},
 		{op: "swap-layers", src: vlans, script: []uint64{pick(1, 4), 1}, layers: "ethernet/vlan/ipv4/mpls/payload"},
-		{op: "retype-layer", script: []uint64{pick(1, 3), pick(uint64(packet.UDP-packet.Ethernet), 18)}, layers: "ethernet/ipv4/udp/payload"},
-		{op: "retype-selector", script: []uint64{pick(0, 4), pick(uint64(packet.ARP-packet.Ethernet), 18)}, layers: "ethernet/arp/payload"},
+		{op: "retype-layer", script: []uint64{pick(1, 3), childAt(packet.IPv4, packet.UDP)}, layers: "ethernet/ipv4/udp/payload"},
+		{op: "retype-selector", script: []uint64{pick(0, 4), childAt(packet.Ethernet, packet.ARP)}, layers: "ethernet/arp/payload"},
 		{op: "insert-option", script: []uint64{pick(1, 4), pick(2, 12), 2 | 4}, want: func(p []byte) []byte {
 			p[14] = 0x47
 			return slices.Insert(p, 34, 7, 7, 4, 0, 0, 0, 0, 1)
@@ -224,7 +230,7 @@ func TestContextAndMetaOperators(t *testing.T) {
 		{name: "value of an empty context", op: "context-field", script: []uint64{pick(0, fields), 15, pick(1, 2)}, wantContext: with(8, 0xff)},
 		{name: "smallest", op: "context-field", context: with(32, 7), script: []uint64{pick(1, fields), 0}, wantContext: with(32, 2)},
 		{name: "largest, in network order", op: "context-field", script: []uint64{pick(2, fields), 1}, wantContext: with(48, 0, 0, 1, 44)},
-		{name: "one more than the largest", op: "context-field", context: with(32, 9), script: []uint64{pick(1, fields), 2}, wantContext: with(32, 9)},
+		{name: "one more than the largest", op: "context-field", context: with(32, 9), script: []uint64{pick(1, fields), 2}, wantContext: with(32, 9), refused: true},
 		{name: "dictionary", op: "context-field", script: []uint64{pick(0, fields), 6, pick(0, 2)}, wantContext: with(8, 7, 8, 9, 10)},
 		{name: "default", op: "context-clear", context: with(8, 1), wantContext: nil},
 		{name: "default already", op: "context-clear", refused: true},
