@@ -144,16 +144,21 @@ func (p *Plan) prune() {
 	if p.unpruned {
 		return
 	}
+	unsure := map[int]bool{} // edges that some copy of the function says need a probe
 	for i := range p.programs {
 		prog := &p.programs[i]
 		callees := prog.callees()
 		for _, fn := range prog.same {
-			p.pruneFunc(fn, callees)
+			p.pruneFunc(fn, callees, unsure)
 		}
+	}
+	for i := range unsure {
+		p.edges[i].via = nil
 	}
 }
 
-func (p *Plan) pruneFunc(fn *function, c callees) {
+// pruneFunc prunes one function as part of one program, whose functions are c.
+func (p *Plan) pruneFunc(fn *function, c callees, unsure map[int]bool) {
 	out := map[int][]int{} // observed edges by the instruction that they leave
 	for _, i := range fn.edges {
 		if from := p.edges[i].flow.From; from >= 0 {
@@ -174,6 +179,9 @@ func (p *Plan) pruneFunc(fn *function, c callees) {
 	}
 	for _, i := range fn.edges {
 		p.edges[i].via = fn.leadsTo(fn.BlockOf[p.edges[i].flow.To], out, leaves)
+		if p.edges[i].via == nil {
+			unsure[i] = true
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ const (
 // there in the order in which they are listed. Code runs from its first
 // instruction to beyond its last one; jumps inside it, which may lead to just behind
 // its end, have their offsets already. It has no symbols.
+//
+// Whatever a variant adds to a program is a list of these: what is to be passed
+// first on entry is listed first.
 type insertion struct {
 	place place
 	insn  int

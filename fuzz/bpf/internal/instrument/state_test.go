@@ -2,7 +2,6 @@ package instrument_test
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -95,7 +94,7 @@ func tellsWhatChanged(t *testing.T, s *subject) {
 		before[name] = entries(t, m)
 	}
 	changes, silent := 0, 0
-	for _, packet := range packets(rand.New(rand.NewPCG(3, 4)), 400) {
+	for _, packet := range packets(seeded(3), 400) {
 		s.run(t, packet)
 		changed := false
 		for name, m := range s.Maps {
