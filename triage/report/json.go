@@ -1,0 +1,111 @@
+package report
+
+import (
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// jsonVersion grows when a member changes its meaning or goes away.
+const jsonVersion = 1
+
+// document is report.json. Bytes are written in hexadecimal digits.
+type document struct {
+	Version     int      `json:"version"`
+	Key         string   `json:"key"`
+	Kind        string   `json:"kind"`
+	Title       string   `json:"title"`
+	Program     string   `json:"program"`
+	Type        string   `json:"type"`
+	Reliability int      `json:"reliability"`
+	Runs        int      `json:"runs"`
+	Executions  int      `json:"executions"`
+	Bytes       int      `json:"bytes"`
+	FoundBytes  int      `json:"found_bytes"`
+	Command     string   `json:"command,omitempty"`
+	Maps        []entry  `json:"maps,omitempty"`
+	Steps       []step   `json:"steps"`
+	Path        []edge   `json:"path,omitempty"`
+	Notes       []string `json:"notes,omitempty"`
+}
+
+type entry struct {
+	Map   string `json:"map"`
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// step is a step of the input and what it gave; errno 0 means that it ran.
+type step struct {
+	Packet  string `json:"packet"`
+	Meta    string `json:"meta,omitempty"`
+	Context string `json:"context,omitempty"`
+	Chance  string `json:"chance,omitempty"`
+	CPU     int32  `json:"cpu,omitempty"`
+	Flags   uint32 `json:"flags,omitempty"`
+	Fault   uint32 `json:"fault,omitempty"`
+
+	Ret        uint32 `json:"ret"`
+	Verdict    string `json:"verdict,omitempty"`
+	Errno      int    `json:"errno"`
+	Output     string `json:"output"`
+	OutContext string `json:"output_context,omitempty"`
+}
+
+type edge struct {
+	Func string `json:"func"`
+	Kind string `json:"kind"`
+	// From and To are offsets in instructions, "from_line" and "to_line" read "file.c:12".
+	From     int    `json:"from"`
+	To       int    `json:"to"`
+	FromLine string `json:"from_line,omitempty"`
+	ToLine   string `json:"to_line,omitempty"`
+}
+
+// JSON returns a finding as one indented JSON object.
+func JSON(f *triage.Finding, opts Options) ([]byte, error) {
+	d := document{
+		Version: jsonVersion, Key: f.Key, Kind: f.Oracle, Title: f.Title, Program: f.Program, Type: f.Type,
+		Reliability: f.Reliability, Runs: f.Runs, Executions: f.Executions, Bytes: f.Input.Len(),
+		Command: opts.command(f), Steps: []step{}, Path: jsonPath(f.Path), Notes: f.Notes,
+	}
+	if f.Original != nil {
+		d.FoundBytes = f.Original.Len()
+	}
+	for _, e := range f.Input.Maps {
+		d.Maps = append(d.Maps, entry{Map: e.Map, Key: hex.EncodeToString(e.Key), Value: hex.EncodeToString(e.Value)})
+	}
+	for i := range f.Input.Steps {
+		var summary triage.StepSummary
+		if i < len(f.Steps) {
+			summary = f.Steps[i]
+		}
+		d.Steps = append(d.Steps, jsonStep(&f.Input.Steps[i], &summary))
+	}
+	b, err := json.MarshalIndent(d, "", "  ")
+	return append(b, '\n'), err
+}
+
+func jsonStep(in *corpus.Step, out *triage.StepSummary) step {
+	return step{
+		Packet: hex.EncodeToString(in.Packet), Meta: hex.EncodeToString(in.Meta),
+		Context: hex.EncodeToString(in.Context), Chance: hex.EncodeToString(in.Chance),
+		CPU: in.CPU, Flags: in.Flags, Fault: in.Fault,
+		Ret: out.Ret, Verdict: out.Verdict, Errno: int(out.Errno),
+		Output: hex.EncodeToString(out.Packet), OutContext: hex.EncodeToString(out.Context),
+	}
+}
+
+func jsonPath(path []cover.Edge) (edges []edge) {
+	for i := range path {
+		e := &path[i]
+		edges = append(edges, edge{
+			Func: e.Func, Kind: e.Kind.String(), From: e.From, To: e.To,
+			FromLine: e.FromPos.String(), ToLine: e.ToPos.String(),
+		})
+	}
+	return edges
+}

@@ -1,0 +1,76 @@
+// Package report writes findings for people and for programs.
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/pcap"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// Options say what a report cannot know by itself. The zero value works.
+type Options struct {
+	// Command is the one command that replays the finding. The word FINDING in it
+	// stands for the finding's directory; "" leaves the command out.
+	Command string
+	// Path returns the directory of a key; nil stands for the key itself.
+	Path func(key string) string
+}
+
+// command returns the command that replays f, "" for none.
+func (o Options) command(f *triage.Finding) string {
+	path := f.Key
+	if o.Path != nil {
+		path = o.Path(f.Key)
+	}
+	return strings.ReplaceAll(o.Command, "FINDING", shellWord(path))
+}
+
+// shellWord quotes s where a shell would read it as something else.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=@%+,", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// Renderer returns a function for triage.OpenStore.
+func Renderer(opts Options) triage.Render {
+	return func(f *triage.Finding) (map[string][]byte, error) { return Render(f, opts) }
+}
+
+// Render returns the files of a finding by name: report.txt, report.json,
+// input.pcap where the input has packets, and the original input as a corpus file.
+func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
+	json, err := JSON(f, opts)
+	if err != nil {
+		return nil, fmt.Errorf("writing finding %s as JSON: %w", f.Key, err)
+	}
+	files := map[string][]byte{"report.txt": []byte(Text(f, opts)), "report.json": json}
+	if f.Original != nil {
+		files["original"] = corpus.MarshalFile(f.Original)
+	}
+	if hasPacket(f.Input) {
+		var capture bytes.Buffer
+		if err := pcap.Write(&capture, f.Input); err != nil {
+			return nil, fmt.Errorf("writing the packets of finding %s: %w", f.Key, err)
+		}
+		files["input.pcap"] = capture.Bytes()
+	}
+	return files, nil
+}
+
+func hasPacket(in *corpus.Input) bool {
+	for i := range in.Steps {
+		if len(in.Steps[i].Packet) > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/corpus/pcap"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// maxPath is how many edges of a path are shown; the last ones matter most.
+const maxPath = 100
+
+// Text returns a finding for people: what is wrong, how to see it again, the
+// minimised input with what it gave, the path, and notes.
+func Text(f *triage.Finding, opts Options) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %s\n\n", f.Oracle, f.Title)
+	fmt.Fprintf(&s, "key          %s\n", f.Key)
+	fmt.Fprintf(&s, "program      %s (%s)\n", f.Program, f.Type)
+	fmt.Fprintf(&s, "reliability  fails in %d of %d runs from the initial state\n", f.Reliability, f.Runs)
+	fmt.Fprintf(&s, "input        %s", inputSize(f.Input))
+	if f.Original != nil && !f.Original.Equal(f.Input) {
+		fmt.Fprintf(&s, ", minimised from %s in %d executions", inputSize(f.Original), f.Executions)
+	}
+	s.WriteString("\n")
+	if command := opts.command(f); command != "" {
+		fmt.Fprintf(&s, "\nreplay it with\n\n    %s\n", command)
+	}
+	writeNotes(&s, f.Notes)
+	writeMaps(&s, f.Input.Maps)
+	for i := range f.Input.Steps {
+		writeStep(&s, f, i)
+	}
+	writePath(&s, f.Path)
+	return s.String()
+}
+
+func inputSize(in *corpus.Input) string {
+	return fmt.Sprintf("%s, %s", count(in.Len(), "byte"), count(len(in.Steps), "step"))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func writeNotes(s *strings.Builder, notes []string) {
+	if len(notes) == 0 {
+		return
+	}
+	s.WriteString("\nnotes\n")
+	for _, n := range notes {
+		fmt.Fprintf(s, "  - %s\n", n)
+	}
+}
+
+func writeMaps(s *strings.Builder, entries []corpus.MapEntry) {
+	if len(entries) == 0 {
+		return
+	}
+	s.WriteString("\nmaps before the first step\n")
+	for _, e := range entries {
+		fmt.Fprintf(s, "  %s[%x] = %x\n", e.Map, e.Key, e.Value)
+	}
+}
+
+func writeStep(s *strings.Builder, f *triage.Finding, i int) {
+	in := &f.Input.Steps[i]
+	fmt.Fprintf(s, "\nstep %d", i)
+	if i >= len(f.Steps) {
+		s.WriteString(": did not run\n")
+		writeInput(s, in)
+		return
+	}
+	out := &f.Steps[i]
+	fmt.Fprintf(s, ": %s\n", result(out))
+	writeInput(s, in)
+	if out.Errno == 0 {
+		writeOutput(s, in, out)
+	}
+}
+
+func result(out *triage.StepSummary) string {
+	switch {
+	case out.Errno != 0:
+		return fmt.Sprintf("BPF_PROG_RUN answered %d (%s)", int(out.Errno), out.Errno.Error())
+	case out.Verdict != "":
+		return fmt.Sprintf("%s (%d)", out.Verdict, int32(out.Ret))
+	}
+	return fmt.Sprintf("returned %d (%#x)", int32(out.Ret), out.Ret)
+}
+
+// writeInput shows the packet and whatever of the step is not its default.
+func writeInput(s *strings.Builder, in *corpus.Step) {
+	for _, part := range []struct {
+		name  string
+		bytes []byte
+	}{{"metadata", in.Meta}, {"context", in.Context}, {"chance", in.Chance}} {
+		if len(part.bytes) > 0 {
+			fmt.Fprintf(s, "  %s %x\n", part.name, part.bytes)
+		}
+	}
+	if in.CPU != 0 || in.Flags != 0 || in.Fault != 0 {
+		fmt.Fprintf(s, "  cpu %d, flags %#x, fault %d\n", in.CPU, in.Flags, in.Fault)
+	}
+	if len(in.Packet) > 0 {
+		s.WriteString("  packet in\n")
+		indent(s, pcap.Text(in.Packet))
+	}
+}
+
+// writeOutput says in what the packet differs from the input's, and shows it if it does.
+func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
+	before := append(bytes.Clone(in.Meta), in.Packet...)
+	switch {
+	case bytes.Equal(before, out.Packet):
+		if len(before) > 0 {
+			s.WriteString("  packet out: the same\n")
+		}
+		return
+	case len(before) != len(out.Packet):
+		fmt.Fprintf(s, "  packet out: %d bytes, %+d\n", len(out.Packet), len(out.Packet)-len(before))
+	default:
+		fmt.Fprintf(s, "  packet out: differs in byte %s\n", ranges(out.Changed))
+	}
+	if len(in.Meta) > 0 {
+		fmt.Fprintf(s, "    (the first %d bytes were metadata in the input)\n", len(in.Meta))
+	}
+	indent(s, pcap.Text(out.Packet))
+}
+
+func ranges(changed []corpus.Bounds) string {
+	parts := make([]string, 0, len(changed))
+	for _, b := range changed {
+		if b.Min == b.Max {
+			parts = append(parts, fmt.Sprint(b.Min))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d-%d", b.Min, b.Max))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func indent(s *strings.Builder, text string) {
+	for line := range strings.Lines(text) {
+		s.WriteString("    " + line)
+	}
+}
+
+// writePath lists edges in order, neighbours that read the same once.
+func writePath(s *strings.Builder, path []cover.Edge) {
+	if len(path) == 0 {
+		return
+	}
+	s.WriteString("\npath, each edge where it was passed last\n")
+	if left := len(path) - maxPath; left > 0 {
+		fmt.Fprintf(s, "  (%d edges before these)\n", left)
+		path = path[left:]
+	}
+	last := ""
+	for i := range path {
+		if label := path[i].Label(); label != last {
+			fmt.Fprintf(s, "  %s\n", label)
+			last = label
+		}
+	}
+}
