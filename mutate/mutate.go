@@ -117,7 +117,7 @@ func (m *Mutator) recall(src *corpus.Input) {
 	if m.sourceOf != src || m.sourceLen != n {
 		m.source.Parse(src.Steps[0].Packet, m.first)
 		m.sourceOf, m.sourceLen = src, n
-		m.fragile = fragile(&m.source, n)
+		m.fragile = m.source.Fragile()
 		m.planned = unknown
 	}
 	if len(m.in.Steps[0].Packet) == n {
@@ -164,16 +164,6 @@ func (m *Mutator) touch(i int) { m.touched |= 1 << (i & 63) }
 
 // stale says that the structure of some packet may have changed.
 func (m *Mutator) stale() { m.parsed = nil }
-
-// fragile maps the first bytes of a packet of n bytes that its layout depends on.
-func fragile(l *packet.Layout, n int) (bits [2]uint64) {
-	for at := range min(n, 128) {
-		if !l.Survives(at, 1) {
-			bits[at>>6] |= 1 << (at & 63)
-		}
-	}
-	return bits
-}
 
 // changed says that n bytes at offset at of the step's packet were overwritten.
 func (m *Mutator) changed(s *corpus.Step, at, n int) {

@@ -154,3 +154,27 @@ func (l *Layout) Survives(at, n int) bool {
 	}
 	return true
 }
+
+// Fragile maps the first 128 bytes of the packet: a bit is set for each byte, from
+// bit 0 of the first word on, that the layout does not survive a change of. It may
+// name more of them than Survives does.
+func (l *Layout) Fragile() (bytes [2]uint64) {
+	for i := range l.Headers[:l.N] {
+		h := &l.Headers[i]
+		mask := structural[h.Layer]
+		if h.Len < 64 {
+			mask &= 1<<h.Len - 1
+		}
+		switch at := h.Off; {
+		case at < 64:
+			bytes[0] |= mask << at
+			bytes[1] |= mask >> (64 - at)
+		case at < 128:
+			bytes[1] |= mask << (at - 64)
+		}
+		if mask == ^uint64(0) && h.Off < 64 {
+			bytes[1] = ^uint64(0) // the whole header, of which a word shows the start
+		}
+	}
+	return bytes
+}

@@ -196,6 +196,21 @@ func TestSurvives(t *testing.T) {
 	}
 }
 
+func TestFragileAgreesWithSurvives(t *testing.T) {
+	for _, s := range stacks(t) {
+		for cut := 1; cut <= len(s.bytes); cut++ {
+			var l packet.Layout
+			l.Parse(s.bytes[:cut], packet.Ethernet)
+			fragile := l.Fragile()
+			for at := range min(cut, 128) {
+				if !l.Survives(at, 1) && fragile[at>>6]>>(at&63)&1 == 0 {
+					t.Fatalf("%s cut to %d: byte %d is fragile", names(&l), cut, at)
+				}
+			}
+		}
+	}
+}
+
 func TestParseDoesNotAllocate(t *testing.T) {
 	all := stacks(t)
 	var l packet.Layout
@@ -229,6 +244,12 @@ func FuzzParse(f *testing.F) {
 				if v, ok := fields[k].Get(l.Bytes(b, i)); ok {
 					fields[k].Set(l.Bytes(b, i), v)
 				}
+			}
+		}
+		fragile := l.Fragile()
+		for at := range min(len(b), 128) {
+			if !l.Survives(at, 1) && fragile[at>>6]>>(at&63)&1 == 0 {
+				t.Errorf("%s: byte %d is fragile", names(&l), at)
 			}
 		}
 		l.FixLengths(b)

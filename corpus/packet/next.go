@@ -20,45 +20,33 @@ func byEthertype(t uint16) Layer {
 
 // byProtocol reads an IP protocol number; extension headers exist in IPv6 only.
 func byProtocol(proto byte, v6 bool) Layer {
-	switch proto {
-	case 6:
-		return TCP
-	case 17:
-		return UDP
-	case 4:
-		return IPv4
-	case 41:
-		return IPv6
-	case 47:
-		return GRE
-	case 137:
-		return MPLS
-	case 143: // Ethernet, as SRv6 carries it
-		return Ethernet
-	case 1:
-		if !v6 {
-			return ICMPv4
-		}
-	case 58, 0, 43, 44, 60:
-		if v6 {
-			return byExtension(proto)
-		}
+	if v6 {
+		return after6[proto]
 	}
-	return Payload
+	return after4[proto]
 }
 
-func byExtension(proto byte) Layer {
-	switch proto {
-	case 0:
-		return HopByHop
-	case 43:
-		return Routing
-	case 44:
-		return Fragment
-	case 60:
-		return DestOpts
+// after4 and after6 answer for all protocol numbers at once, since no predictor
+// guesses a switch over what a fuzzer writes there. They are read only.
+var after4, after6 = makeAfter()
+
+func makeAfter() (v4, v6 [256]Layer) {
+	for proto := range v4 {
+		v4[proto], v6[proto] = Payload, Payload
 	}
-	return ICMPv6
+	for layer, proto := range protocols {
+		switch layer := Layer(layer); {
+		case proto == 0:
+		case layer == ICMPv4:
+			v4[proto] = layer
+		case layer == ICMPv6 || layer.IsExtension():
+			v6[proto] = layer
+		default:
+			v4[proto], v6[proto] = layer, layer
+		}
+	}
+	v6[0] = HopByHop
+	return v4, v6
 }
 
 func byPort(dport uint16) Layer {
