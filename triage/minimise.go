@@ -10,7 +10,8 @@ import (
 // starting from in, for which it should. The same predicate gives the same result.
 // An error of fails ends it and is returned with the simplest input so far, which
 // is a copy in any case. Fails must not keep or change its argument; it is not
-// asked twice about the same input.
+// asked twice about the same input. Lengths and checksums of the result are right
+// where that makes no difference.
 func Minimise(in *corpus.Input, fails func(*corpus.Input) (bool, error)) (*corpus.Input, error) {
 	m := &minimiser{best: in.Clone(), fails: fails, asked: map[[sha256.Size]byte]bool{}}
 	m.asked[sha256.Sum256(corpus.Encode(m.best))] = true
@@ -18,6 +19,7 @@ func Minimise(in *corpus.Input, fails func(*corpus.Input) (bool, error)) (*corpu
 		before := m.size
 		m.size = measureInput(m.best)
 		if before == m.size || m.err != nil {
+			m.repair()
 			return m.best, m.err
 		}
 		m.dropEntries()
@@ -36,7 +38,7 @@ type minimiser struct {
 	best  *corpus.Input
 	size  size
 	fails func(*corpus.Input) (bool, error)
-	asked map[[sha256.Size]byte]bool
+	asked map[[sha256.Size]byte]bool // what fails said, by hash of the encoding
 	err   error // of fails; nothing is tried any more
 }
 
@@ -88,18 +90,18 @@ func (m *minimiser) try(change func(in *corpus.Input)) bool {
 	}
 	candidate := m.best.Clone()
 	change(candidate)
-	if !measureInput(candidate).less(measureInput(m.best)) {
-		return false
-	}
+	return measureInput(candidate).less(measureInput(m.best)) && m.ask(candidate)
+}
+
+// ask keeps a candidate if it fails. What was asked before is remembered.
+func (m *minimiser) ask(candidate *corpus.Input) bool {
 	sum := sha256.Sum256(corpus.Encode(candidate))
-	if m.asked[sum] {
-		return false
-	}
-	m.asked[sum] = true
-	failing, err := m.fails(candidate)
-	if err != nil {
-		m.err = err
-		return false
+	failing, asked := m.asked[sum]
+	if !asked {
+		if failing, m.err = m.fails(candidate); m.err != nil {
+			return false
+		}
+		m.asked[sum] = failing
 	}
 	if failing {
 		m.best = candidate
@@ -127,6 +129,23 @@ func zeros(n int, zero func(from, to int)) {
 		zero(from, to)
 		return false
 	})
+}
+
+// repair makes lengths and checksums of all packets right if it still fails then:
+// what does not matter should not look as if it did.
+func (m *minimiser) repair() {
+	for _, lengths := range [2]bool{true, false} {
+		if m.err != nil {
+			return
+		}
+		candidate := m.best.Clone()
+		for i := range candidate.Steps {
+			candidate.Steps[i].Packet = repaired(candidate.Steps[i].Packet, lengths)
+		}
+		if candidate.Equal(m.best) || m.ask(candidate) {
+			return
+		}
+	}
 }
 
 func (m *minimiser) dropEntries() {
