@@ -74,6 +74,9 @@ func (b *Batch) Commit() {
 	b.count++
 }
 
+// Cap returns the number of slots.
+func (b *Batch) Cap() int { return len(b.steps) }
+
 // Len returns the number of committed inputs.
 func (b *Batch) Len() int { return b.count }
 

@@ -37,7 +37,8 @@ type Executor interface {
 	// until the executor runs again.
 	Cover() []byte
 	// Alone runs one input from the initial state. The outcome has at least want
-	// and is valid until the executor runs again.
+	// and is valid until the executor runs again. The inputs of the batch stay as
+	// they are, so in may be one of them; their outcomes do not.
 	Alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error)
 	// Recreate makes programs and maps anew, for state that cannot be put back.
 	Recreate(ctx context.Context) error

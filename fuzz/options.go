@@ -1,0 +1,75 @@
+package fuzz
+
+import (
+	"time"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// Options says how to fuzz. The zero value fuzzes with one worker, seed 0 and no
+// oracle until the context ends.
+type Options struct {
+	// Workers is the number of executors that run at once; 0 means 1. With one
+	// worker and a limit on executions, a run is a function of its options.
+	Workers int
+	// Seed determines every random choice.
+	Seed uint64
+	// Duration ends the run; 0 means no limit.
+	Duration time.Duration
+	// Execs ends the run after about so many executions of the program, seeds
+	// included (a batch is not cut short by less than an input); 0 means no limit.
+	Execs uint64
+	// Seeds are tried before anything is mutated. They must obey the target's shape.
+	Seeds []*corpus.Input
+	// Mutate configures the mutators; its Seed is ignored.
+	Mutate mutate.Options
+	// Judge holds the oracles; nil judges nothing.
+	Judge *triage.Judge
+	// Sample n makes one input in n, besides those that reach something new, be
+	// judged alone by the oracles that cannot judge inside a batch; 0 means 1000.
+	Sample int
+	// StopOnFinding ends the run with the first finding.
+	StopOnFinding bool
+	// Triage configures confirmation and minimisation.
+	Triage triage.Options
+
+	// Keep stores new corpus entries; nil keeps them in memory only. It is called
+	// from one goroutine at a time. An error ends the run.
+	Keep func(inputs ...*corpus.Input) error
+	// Report is called once for each new finding, from one goroutine at a time. An
+	// error ends the run.
+	Report func(*triage.Finding) error
+	// Progress is called every ProgressEvery (0 means 3 s), from one goroutine at a
+	// time; nil means never.
+	Progress      func(Stats)
+	ProgressEvery time.Duration
+	// Warn is called for what does not end the run, from any goroutine; nil drops it.
+	Warn func(error)
+}
+
+const (
+	defaultSample        = 1000
+	defaultProgressEvery = 3 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	o.Workers = max(o.Workers, 1)
+	if o.Sample <= 0 {
+		o.Sample = defaultSample
+	}
+	if o.ProgressEvery <= 0 {
+		o.ProgressEvery = defaultProgressEvery
+	}
+	if o.Warn == nil {
+		o.Warn = func(error) {}
+	}
+	if o.Keep == nil {
+		o.Keep = func(...*corpus.Input) error { return nil }
+	}
+	if o.Report == nil {
+		o.Report = func(*triage.Finding) error { return nil }
+	}
+	return o
+}

@@ -1,0 +1,196 @@
+package fuzz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// Result is what a run came to.
+type Result struct {
+	Stats    Stats
+	Findings []*triage.Finding
+	// Entries are the corpus at the end, in the order in which they were found.
+	Entries []*corpus.Entry
+}
+
+// Reasons why a run ends in order; they never leave the package.
+var (
+	errTime    = errors.New("time is up")
+	errExecs   = errors.New("enough executions")
+	errFinding = errors.New("first finding")
+)
+
+// Run fuzzes target until ctx ends or a limit of opts is reached, whichever comes
+// first, and returns what was found so far in either case. The error is a failure
+// of the fuzzer or of one of the functions in opts, never a finding.
+func Run(ctx context.Context, target Target, opts Options) (*Result, error) {
+	opts = opts.withDefaults()
+	for i, in := range opts.Seeds {
+		if err := target.Shape().Check(in); err != nil {
+			return nil, fmt.Errorf("checking seed %d: %w", i, err)
+		}
+	}
+	r := newRun(target, opts)
+	runCtx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if opts.Duration > 0 {
+		timer := time.AfterFunc(opts.Duration, func() { stop(errTime) })
+		defer timer.Stop()
+	}
+	err := r.work(runCtx, stop)
+	return r.result(), err
+}
+
+// run is the state that the workers of one Run share.
+type run struct {
+	target   Target
+	opts     Options
+	started  time.Time
+	corpus   *corpus.Corpus
+	keeper   *keeper
+	findings *findings
+	workers  []*worker
+	seeded   chan struct{} // closed when the seeds have been tried
+	execs    atomic.Uint64 // claimed against opts.Execs
+	newest   atomic.Int64  // when the newest entry came, in ns since started
+
+	mu       sync.Mutex
+	unstable []byte // features that some second run did not repeat
+	executor string
+}
+
+func newRun(target Target, opts Options) *run {
+	n := target.Table().Len()
+	r := &run{
+		target: target, opts: opts, started: time.Now(),
+		corpus: corpus.New(n), keeper: newKeeper(opts.Keep), findings: newFindings(opts.Report),
+		seeded: make(chan struct{}), unstable: make([]byte, n),
+	}
+	for i := range opts.Workers {
+		r.workers = append(r.workers, newWorker(r, i))
+	}
+	return r
+}
+
+// work runs workers, keeper and progress until one fails or ctx ends.
+func (r *run) work(ctx context.Context, stop context.CancelCauseFunc) error {
+	var workers, others sync.WaitGroup
+	errs := make([]error, len(r.workers)+1)
+	for i, w := range r.workers {
+		workers.Go(func() {
+			if errs[i] = w.work(ctx); errs[i] != nil {
+				stop(errs[i])
+			}
+		})
+	}
+	// The keeper outlives the workers: what they found last is stored as well.
+	keep, kept := context.WithCancel(context.WithoutCancel(ctx))
+	others.Go(func() {
+		if err := r.keeper.run(keep); err != nil {
+			errs[len(r.workers)] = err
+			stop(err)
+		}
+	})
+	if r.opts.Progress != nil {
+		others.Go(func() { r.progress(keep) })
+	}
+	workers.Wait()
+	kept()
+	others.Wait()
+	return failure(errs)
+}
+
+// failure returns the first error that is not a reason to end in order.
+func failure(errs []error) error {
+	for _, err := range errs {
+		switch {
+		case err == nil, errors.Is(err, errTime), errors.Is(err, errExecs), errors.Is(err, errFinding),
+			errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) progress(ctx context.Context) {
+	ticker := time.NewTicker(r.opts.ProgressEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			r.opts.Progress(r.stats())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// claim takes up to n executions from the limit and returns how many are granted;
+// 0 means that the run is over.
+func (r *run) claim(n uint64) uint64 {
+	limit := r.opts.Execs
+	if limit == 0 {
+		return n
+	}
+	before := r.execs.Add(n) - n
+	if before >= limit {
+		return 0
+	}
+	return min(n, limit-before)
+}
+
+func (r *run) elapsed() time.Duration { return time.Since(r.started) }
+
+// unclaim gives back executions that were claimed and did not take place.
+func (r *run) unclaim(n uint64) {
+	if r.opts.Execs != 0 {
+		r.execs.Add(-n)
+	}
+}
+
+func (r *run) stats() Stats {
+	snapshot := r.corpus.Snapshot()
+	s := Stats{
+		Elapsed: r.elapsed(), Workers: r.opts.Workers, Seed: r.opts.Seed,
+		Edges: r.target.Table().Count(snapshot.Seen()), Total: r.target.Table().Observable(),
+		Corpus: int(r.keeper.kept.Load()), Findings: r.findings.len(),
+	}
+	s.Newest = s.Elapsed - time.Duration(r.newest.Load())
+	for _, w := range r.workers {
+		s.Execs += w.execs.Load()
+		s.Failing += w.failing.Load()
+		s.Unconfirmed += w.unconfirmed.Load()
+	}
+	r.mu.Lock()
+	s.Executor, s.Stability = r.executor, stability(r.unstable, snapshot.Seen())
+	r.mu.Unlock()
+	return s
+}
+
+func stability(unstable, seen []byte) float64 {
+	covered, same := 0, 0
+	for i, b := range seen {
+		if b != 0 {
+			covered++
+			if unstable[i] == 0 {
+				same++
+			}
+		}
+	}
+	if covered == 0 {
+		return 1
+	}
+	return float64(same) / float64(covered)
+}
+
+func (r *run) result() *Result {
+	return &Result{Stats: r.stats(), Findings: r.findings.list(), Entries: r.corpus.Snapshot().Entries()}
+}

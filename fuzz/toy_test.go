@@ -1,0 +1,106 @@
+package fuzz
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// toy is a target whose program is a Go function.
+type toy struct {
+	shape corpus.Shape
+	table cover.Table
+	prog  func(r *toyRun, packet []byte) uint32
+}
+
+// newToy returns a target with n edges.
+func newToy(n int, prog func(r *toyRun, packet []byte) uint32) *toy {
+	t := &toy{prog: prog, shape: corpus.Shape{
+		Program: "toy", Type: "xdp", Packet: corpus.Bounds{Min: 14, Max: 200}, MaxSteps: 4,
+		Verdicts: []corpus.Verdict{{Value: 1, Name: "XDP_DROP"}, {Value: 2, Name: "XDP_PASS"}}, Closed: true,
+	}}
+	t.table.Probes = n
+	for i := range n {
+		t.table.Edges = append(t.table.Edges, cover.Edge{
+			ID: uint64(i + 1), Func: "toy", Kind: cover.Taken, From: i, To: i + 1, Probe: i,
+			FromPos: cover.Pos{File: "toy.go", Line: i + 1}, ToPos: cover.Pos{File: "toy.go", Line: i + 2},
+		})
+	}
+	return t
+}
+
+func (t *toy) Shape() *corpus.Shape { return &t.shape }
+func (t *toy) Table() *cover.Table  { return &t.table }
+
+func (t *toy) NewExecutor(int) (Executor, error) {
+	return &toyExecutor{
+		toy: t, batch: NewBatch(64, t.shape.MaxSteps, Room{Packet: t.shape.Packet.Max}),
+		run: toyRun{cover: make([]byte, t.table.Len()), state: map[string]int{}},
+	}, nil
+}
+
+// toyRun is what a program sees.
+type toyRun struct {
+	cover []byte
+	trace []int
+	state map[string]int // from the start of an input
+	keep  map[string]int // from the start of the executor: state that Recreate alone resets
+	out   []byte
+}
+
+func (r *toyRun) hit(edge int) {
+	r.cover[edge] = 1
+	r.trace = append(r.trace, edge)
+}
+
+type toyExecutor struct {
+	toy    *toy
+	batch  *Batch
+	run    toyRun
+	closed bool
+	alone  corpus.Outcome
+}
+
+func (e *toyExecutor) Describe() string { return "toy" }
+func (e *toyExecutor) Batch() *Batch    { return e.batch }
+func (e *toyExecutor) Cover() []byte    { return e.run.cover }
+func (e *toyExecutor) Close() error     { e.closed = true; return nil }
+
+func (e *toyExecutor) Recreate(context.Context) error {
+	e.run.keep = nil
+	return nil
+}
+
+func (e *toyExecutor) Run(context.Context) error {
+	clear(e.run.cover)
+	e.run.trace = e.run.trace[:0]
+	for i := range e.batch.Len() {
+		e.input(e.batch.Input(i), e.batch.Outcome(i).Steps)
+	}
+	return nil
+}
+
+func (e *toyExecutor) input(in *corpus.Input, outcomes []corpus.StepOutcome) {
+	clear(e.run.state)
+	for i := range in.Steps {
+		packet := in.Steps[i].Packet
+		if n := len(packet); n < e.toy.shape.MinPacket(packet) || n > e.toy.shape.Packet.Max {
+			panic(fmt.Sprintf("a packet of %d bytes reached the executor", n))
+		}
+		e.run.out = append(outcomes[i].Packet[:0], packet...)
+		outcomes[i].Ret = e.toy.prog(&e.run, packet)
+		outcomes[i].Packet = e.run.out
+	}
+}
+
+func (e *toyExecutor) Alone(_ context.Context, in *corpus.Input, _ corpus.Have) (*corpus.Outcome, error) {
+	clear(e.run.cover)
+	e.run.trace = e.run.trace[:0]
+	e.alone.Have = corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveTrace
+	e.alone.Steps = make([]corpus.StepOutcome, len(in.Steps))
+	e.input(in, e.alone.Steps)
+	e.alone.Cover, e.alone.Trace = e.run.cover, e.run.trace
+	return &e.alone, nil
+}

@@ -1,0 +1,187 @@
+package fuzz
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// children is how many neighbouring inputs of a batch descend from one parent:
+// enough that its bytes stay in the cache, few enough that a batch explores.
+const children = 8
+
+// worker owns an executor and everything that the hot loop touches.
+type worker struct {
+	run   *run
+	index int
+	rng   *rand.PCG
+	mut   *mutate.Mutator
+	exec  Executor
+	fail  *failures
+
+	seen     *cover.Seen // what the worker knows: at least its snapshot
+	snapshot *corpus.Snapshot
+	cover    []byte   // of the last batch, kept while inputs run alone
+	failed   []failed // inputs of the batch that an oracle objected to
+	sampleIn int      // inputs until the next one that is judged alone
+
+	execs, failing, unconfirmed atomic.Uint64
+}
+
+// failed is an input of the batch that an oracle objected to.
+type failed struct {
+	input   int
+	failure *triage.Failure
+}
+
+func newWorker(r *run, index int) *worker {
+	w := &worker{run: r, index: index, rng: rand.NewPCG(r.opts.Seed, uint64(index))}
+	opts := r.opts.Mutate
+	opts.Seed = w.rng.Uint64()
+	w.mut = mutate.New(r.target.Shape(), opts)
+	w.seen = cover.NewSeen(r.target.Table().Len())
+	w.fail = newFailures(w)
+	w.sampleIn = w.sampleStep()
+	return w
+}
+
+// work is the worker's goroutine; the executor may lock it to its thread.
+func (w *worker) work(ctx context.Context) (err error) {
+	w.exec, err = w.run.target.NewExecutor(w.index)
+	if err != nil {
+		return fmt.Errorf("starting worker %d: %w", w.index, err)
+	}
+	defer func() {
+		if closeErr := w.exec.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("closing the executor of worker %d: %w", w.index, closeErr)
+		}
+	}()
+	if err := w.start(ctx); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := w.round(ctx); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// round fills a batch, runs it and looks at what came of it.
+func (w *worker) round(ctx context.Context) error {
+	batch := w.exec.Batch()
+	limit := w.run.claim(uint64(batch.Cap()))
+	if limit == 0 {
+		return errExecs
+	}
+	w.fill(batch, int(limit))
+	w.run.unclaim(uint64(batch.Cap() - len(batch.Slots())))
+	if err := w.exec.Run(ctx); err != nil {
+		return fmt.Errorf("running a batch: %w", err)
+	}
+	w.execs.Add(uint64(len(batch.Slots())))
+	fresh := w.seen.Adds(w.exec.Cover())
+	w.judge(batch) // reads outcomes, so before anything runs alone
+	if fresh {
+		w.cover = append(w.cover[:0], w.exec.Cover()...)
+		if err := w.attribute(ctx, batch); err != nil {
+			return err
+		}
+	}
+	for _, f := range w.failed {
+		if err := w.fail.investigate(ctx, batch.Input(f.input), f.failure); err != nil {
+			return err
+		}
+	}
+	return w.judgeSample(ctx, batch)
+}
+
+// fill writes up to limit children of entries into the batch.
+func (w *worker) fill(batch *Batch, limit int) {
+	snapshot := w.run.corpus.Snapshot()
+	if snapshot != w.snapshot {
+		w.snapshot = snapshot
+		w.seen.Merge(snapshot.Seen())
+	}
+	batch.Reset()
+	var parent, other *corpus.Input
+	for n := 0; len(batch.Slots()) < limit; n++ {
+		in := batch.Next()
+		if in == nil {
+			return
+		}
+		if n%children == 0 {
+			parent, other = snapshot.Pick(w.rng.Uint64()).Input, snapshot.Pick(w.rng.Uint64()).Input
+		}
+		w.mut.Mutate(in, parent, other)
+		batch.Commit()
+	}
+}
+
+// judge collects the inputs of the batch that an oracle objects to.
+func (w *worker) judge(batch *Batch) {
+	w.failed = w.failed[:0]
+	judge := w.run.opts.Judge
+	if judge == nil {
+		return
+	}
+	for i := range batch.Len() {
+		if f := judge.Every(batch.Input(i), batch.Outcome(i)); f != nil {
+			w.failing.Add(1)
+			if w.fail.due(f) {
+				w.failed = append(w.failed, failed{i, f})
+			}
+		}
+	}
+}
+
+// judgeSample judges alone the inputs of the batch that the sample falls on.
+func (w *worker) judgeSample(ctx context.Context, batch *Batch) error {
+	for w.sampleIn < batch.Len() {
+		if err := w.judgeAlone(ctx, batch.Input(w.sampleIn)); err != nil {
+			return err
+		}
+		w.sampleIn += w.sampleStep()
+	}
+	w.sampleIn -= batch.Len()
+	return nil
+}
+
+// sampleStep returns a distance with a mean of Options.Sample, so that the sample
+// does not fall in step with anything else.
+func (w *worker) sampleStep() int { return 1 + int(w.rng.Uint64()%uint64(2*w.run.opts.Sample-1)) }
+
+// alone runs an input from the initial state and counts its executions.
+func (w *worker) alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
+	n := uint64(len(in.Steps))
+	w.run.claim(n)
+	w.execs.Add(n)
+	out, err := w.exec.Alone(ctx, in, want)
+	if err != nil {
+		return nil, fmt.Errorf("running an input alone: %w", err)
+	}
+	return out, nil
+}
+
+// judgeAlone asks the oracles and relations that do not judge inside batches.
+func (w *worker) judgeAlone(ctx context.Context, in *corpus.Input) error {
+	judge := w.run.opts.Judge
+	if judge == nil {
+		return nil
+	}
+	f, err := judge.Sampled(ctx, w.alone, in)
+	if f == nil || err != nil {
+		return err
+	}
+	w.failing.Add(1)
+	if !w.fail.due(f) {
+		return nil
+	}
+	return w.fail.investigate(ctx, in, f)
+}
