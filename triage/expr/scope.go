@@ -58,6 +58,9 @@ func (s scope) ran(i int) *corpus.StepOutcome {
 type side struct {
 	step  int
 	after bool
+	// data is the field of the context that says how much metadata precedes the
+	// packet after a run; nil where there can be none.
+	data *corpus.Field
 	// blank says that the kernel puts 14 zero bytes in place of the Ethernet header.
 	blank bool
 	// slot is the place of the packet's layout in a state.
@@ -67,10 +70,11 @@ type side struct {
 // bytes returns the packet; ok is false where there is none.
 func (p side) bytes(s scope) (b []byte, ok bool) {
 	if p.after {
-		if o := s.ran(p.step); o != nil {
-			return o.Packet, true
+		o := s.ran(p.step)
+		if o == nil {
+			return nil, false
 		}
-		return nil, false
+		return o.Packet[min(p.metadata(s, o), uint64(len(o.Packet))):], true
 	}
 	if step := s.input(p.step); step != nil {
 		return step.Packet, true
@@ -78,10 +82,27 @@ func (p side) bytes(s scope) (b []byte, ok bool) {
 	return nil, false
 }
 
+// metadata returns the length of what the kernel puts in front of an XDP packet.
+// Where the context was not recorded, it is taken to be the input's.
+func (p side) metadata(s scope, o *corpus.StepOutcome) uint64 {
+	if p.data == nil {
+		return 0
+	}
+	if n := fieldValue(p.data, o.Context); n.sign == plus {
+		return n.bits
+	}
+	if step := s.input(p.step); step != nil {
+		return uint64(len(step.Meta))
+	}
+	return 0
+}
+
 // slot is a packet's layout, once it is parsed.
 type slot struct {
 	parsed bool
-	// bytes is what layout describes; nil where there is no packet.
+	// there is false where there is no packet.
+	there bool
+	// bytes is what layout describes.
 	bytes  []byte
 	layout packet.Layout
 }
@@ -111,9 +132,10 @@ func (p side) parsed(s scope) *slot {
 	if sl.parsed {
 		return sl
 	}
-	sl.parsed = true
 	b, ok := p.bytes(s)
+	sl.parsed, sl.there = true, ok
 	if !ok {
+		sl.layout.N = 0
 		return sl
 	}
 	first := packet.Ethernet

@@ -1,0 +1,104 @@
+// Package expr compiles invariants, expressions of which true means that the
+// invariant holds, to oracles. The grammar is that of expr-lang; the names and
+// the rules for what is absent are described in docs/invariants.md.
+package expr
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// Compile makes an oracle of an invariant about targets of the given shape. The
+// oracle objects to outcomes for which the expression is false; it does not object
+// where what the expression reads is absent and its value depends on that. It
+// reads and has recorded only what the expression names, and allocates only to
+// object.
+//
+// The oracle's name is "invariant-" and the name in lower case with everything
+// but letters and digits replaced by "-", or a hash of the text for an empty name.
+// It is asked on every execution if it reads verdicts, errors and packets only,
+// else on samples.
+//
+// Errors name the line and column of what is wrong, and names that a misspelt one
+// may stand for. The shape is not kept.
+func Compile(name, text string, shape *corpus.Shape) (triage.Oracle, error) {
+	o, err := newOracle(name, text, shape)
+	if err != nil && name != "" {
+		return triage.Oracle{}, fmt.Errorf("invariant %q: %w", name, err)
+	}
+	if err != nil {
+		return triage.Oracle{}, fmt.Errorf("invariant: %w", err)
+	}
+	return o, nil
+}
+
+func newOracle(name, text string, shape *corpus.Shape) (triage.Oracle, error) {
+	root, err := parse(text)
+	if err != nil {
+		return triage.Oracle{}, err
+	}
+	c := &compiler{text: text, shape: shape, slots: map[side]int{}}
+	holds, err := c.booleanAs(root, "an invariant")
+	if err != nil {
+		return triage.Oracle{}, err
+	}
+	if len(c.reads) == 0 {
+		return triage.Oracle{}, fmt.Errorf("the expression reads nothing of a run: name at least one of %s", enumerate(c.rootNames(), "and", 12))
+	}
+	when := triage.Every
+	if c.need&^(corpus.HaveRet|corpus.HavePacket) != 0 {
+		when = triage.Sampled
+	}
+	r := &report{name: name, text: strings.Join(strings.Fields(text), " "), reads: c.reads}
+	return triage.Oracle{Name: oracleName(name, text), Need: c.need, When: when, Judge: c.judge(holds, r)}, nil
+}
+
+// judge returns the oracle's function. Expressions that remember nothing between
+// two reads do without a state.
+func (c *compiler) judge(holds func(s scope) truth, r *report) func(*corpus.Input, *corpus.Outcome) error {
+	if len(c.slots) == 0 && !c.maps {
+		return func(in *corpus.Input, out *corpus.Outcome) error {
+			s := scope{in: in, out: out}
+			if holds(s) != no {
+				return nil
+			}
+			return r.broken(s)
+		}
+	}
+	pool := newPool(len(c.slots), c.keySize, c.valueSize)
+	return func(in *corpus.Input, out *corpus.Outcome) error {
+		return judgeWith(pool, holds, r, in, out)
+	}
+}
+
+func judgeWith(pool *sync.Pool, holds func(s scope) truth, r *report, in *corpus.Input, out *corpus.Outcome) error {
+	st := pool.Get().(*state)
+	s := scope{in: in, out: out, state: st}
+	var err error
+	if holds(s) == no {
+		err = r.broken(s)
+	}
+	st.reset()
+	pool.Put(st)
+	return err
+}
+
+// oracleName makes a part of a file name.
+func oracleName(name, text string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+	safe := strings.Join(words, "-")
+	if len(safe) > 64 {
+		safe = strings.TrimRight(safe[:64], "-")
+	}
+	if safe == "" {
+		safe = fmt.Sprintf("%x", sha256.Sum256([]byte(name+text)))[:8]
+	}
+	return "invariant-" + safe
+}
