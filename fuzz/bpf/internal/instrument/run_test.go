@@ -130,7 +130,7 @@ func runsAlike(t *testing.T, spec *ebpf.CollectionSpec, plain *subject) {
 	full := newSubject(t, spec, opts, instrument.Full, instrument.Cover)
 	rng := seeded(1)
 	edges := map[int]bool{}
-	for _, packet := range packets(rng, 300) {
+	for _, packet := range packets(rng, 150) {
 		want := plain.run(t, packet)
 		for _, s := range []*subject{pruned, marks, eighth, trace, full} {
 			if got := s.run(t, packet); got != want {
