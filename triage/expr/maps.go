@@ -1,8 +1,6 @@
 package expr
 
 import (
-	"strings"
-
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -103,11 +101,6 @@ func (c *compiler) mapValue(root ast.Node, segments []segment) (operand, error) 
 	return o, nil
 }
 
-// shown writes an expression as the user would.
-func shown(node ast.Node) string {
-	return strings.ReplaceAll(node.String(), before+".", "in.")
-}
-
 // entry compiles map("name")[key] and returns what follows it.
 func (c *compiler) entry(root ast.Node, segments []segment) (e *entry, name string, rest []segment, err error) {
 	m, err := c.mapShape(root)
@@ -121,7 +114,7 @@ func (c *compiler) entry(root ast.Node, segments []segment) (e *entry, name stri
 	if e, err = c.newEntry(m, key); err != nil {
 		return nil, "", nil, err
 	}
-	return e, shown(root) + "[" + shown(key) + "]", segments[1:], nil
+	return e, root.String() + "[" + key.String() + "]", segments[1:], nil
 }
 
 func (c *compiler) newEntry(m *corpus.MapShape, key ast.Node) (*entry, error) {
@@ -188,5 +181,5 @@ func (c *compiler) keyIn(n *ast.BinaryNode) (operand, error) {
 	if err != nil {
 		return operand{}, err
 	}
-	return c.readTruth(place{node: n, name: shown(n.Left) + " in " + shown(n.Right)}, e.has), nil
+	return c.readTruth(place{node: n, name: n.Left.String() + " in " + n.Right.String()}, e.has), nil
 }

@@ -99,7 +99,7 @@ func (c *compiler) packetBytes(p place, where side, size int) (operand, error) {
 	if err != nil {
 		return operand{}, err
 	}
-	p.name, p.rest = p.name+"["+shown(offset)+"]", p.rest[1:]
+	p.name, p.rest = p.name+"["+offset.String()+"]", p.rest[1:]
 	if err := c.end(p); err != nil {
 		return operand{}, err
 	}

@@ -44,6 +44,7 @@ func parse(text string) (node ast.Node, err error) {
 	config := &conf.Config{MaxNodes: maxNodes, Functions: conf.FunctionsTable{"map": nil}}
 	tree, err := parser.ParseWithConfig(pathsAsNames(text), config)
 	if err == nil {
+		ast.Walk(&tree.Node, renamer([]rune(text)))
 		return tree.Node, nil
 	}
 	var at *file.Error
@@ -51,6 +52,20 @@ func parse(text string) (node ast.Node, err error) {
 		return nil, positioned(text, at.Location, strings.ReplaceAll(at.Message, `"`+before+`"`, `"in"`))
 	}
 	return nil, err
+}
+
+// renamer gives paths back the name that they have in the text.
+type renamer []rune
+
+// Visit implements ast.Visitor.
+func (text renamer) Visit(node *ast.Node) {
+	id, ok := (*node).(*ast.IdentifierNode)
+	if !ok || id.Value != before {
+		return
+	}
+	if at := id.Location().From; at >= 0 && at+2 <= len(text) && string(text[at:at+2]) == "in" {
+		id.Value = "in"
+	}
 }
 
 // positioned puts a place in text in front of a message. Columns count

@@ -73,8 +73,6 @@ func (c *compiler) path(node ast.Node) (operand, error) {
 		return c.steps("nsteps", node), nil
 	case "steps":
 		return c.stepPath(p)
-	case before:
-		p.name = "in"
 	}
 	return c.member(p, c.rootNames())
 }

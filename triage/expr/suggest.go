@@ -54,7 +54,7 @@ func suggest(name string, known []string) string {
 	}
 	var names []string
 	for _, c := range near[:min(len(near), 3)] {
-		if c.distance <= near[0].distance+1 {
+		if c.distance == near[0].distance {
 			names = append(names, c.name)
 		}
 	}
