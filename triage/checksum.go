@@ -44,22 +44,11 @@ func keepsPacket(v corpus.Verdict) bool {
 	}, v.Name)
 }
 
-// dataField returns the field of xdp_md that says how much metadata precedes the
-// output packet; nil where there can be none.
-func dataField(shape *corpus.Shape) *corpus.Field {
-	for i := range shape.Output {
-		if shape.Meta.Max > 0 && shape.Output[i].Name == "data" {
-			return &shape.Output[i]
-		}
-	}
-	return nil
-}
-
 func (c *checksums) step(i int, step *corpus.Step, out *corpus.StepOutcome) error {
 	if out.Errno != 0 || len(c.shape.Verdicts) > 0 && !c.alive.has(out.Ret) {
 		return nil
 	}
-	after := c.withoutMeta(step, out)
+	_, after := splitMeta(c.data, step, out)
 	if bytes.Equal(step.Packet, after) {
 		return nil
 	}
@@ -73,19 +62,6 @@ func (c *checksums) step(i int, step *corpus.Step, out *corpus.StepOutcome) erro
 	}
 	return fmt.Errorf("step %d, %s: the %s checksum at offset %d %s and is invalid in the output",
 		i, verdictText(c.shape, out.Ret), h.Layer, h.Off, before)
-}
-
-// withoutMeta cuts off what the kernel puts in front of an XDP packet. Without a
-// context the metadata is taken to be the input's; triage asks again with one.
-func (c *checksums) withoutMeta(step *corpus.Step, out *corpus.StepOutcome) []byte {
-	if c.data == nil {
-		return out.Packet
-	}
-	meta, ok := fieldValue(c.data, out.Context)
-	if !ok {
-		meta = uint64(len(step.Meta))
-	}
-	return out.Packet[min(meta, uint64(len(out.Packet))):]
 }
 
 // broken returns the first header of after whose checksum is invalid though that

@@ -37,14 +37,16 @@ type Finding struct {
 // StepSummary is what a step gave.
 type StepSummary struct {
 	Ret uint32
-	// Verdict is the name of Ret, "" when it has none.
+	// Verdict is the name of Ret, "" when it has none; meaningless like Ret when
+	// Errno is not 0.
 	Verdict string
 	// Errno is what BPF_PROG_RUN answered; 0 when the program ran.
 	Errno syscall.Errno
-	// Packet is the packet after the run, metadata in front, Context the context.
-	Packet, Context []byte
-	// Changed lists where Packet differs from the input's metadata and packet, as
-	// closed ranges of offsets. It is empty where their lengths differ.
+	// Packet is the packet after the run, Meta the XDP metadata in front of it,
+	// Context the context.
+	Packet, Meta, Context []byte
+	// Changed lists where Packet differs from the input's, as closed ranges of
+	// offsets. It is empty where their lengths differ.
 	Changed []corpus.Bounds
 }
 
@@ -56,32 +58,29 @@ func (e *KnownError) Error() string { return fmt.Sprintf("finding %s is known al
 // Is makes errors.Is(err, ErrKnown) work.
 func (e *KnownError) Is(target error) bool { return target == ErrKnown }
 
-// summarise keeps what the steps of in gave.
+// summarise keeps what the steps of in gave. Shape may be nil.
 func summarise(shape *corpus.Shape, in *corpus.Input, out *corpus.Outcome) []StepSummary {
 	steps := make([]StepSummary, 0, len(out.Steps))
-	for i := range out.Steps {
+	for i := range min(len(in.Steps), len(out.Steps)) {
 		o := &out.Steps[i]
-		s := StepSummary{
-			Ret: o.Ret, Errno: o.Errno,
-			Packet: bytes.Clone(o.Packet), Context: bytes.Clone(o.Context),
+		s := StepSummary{Ret: o.Ret, Errno: o.Errno, Context: bytes.Clone(o.Context)}
+		var data *corpus.Field
+		if shape != nil {
+			s.Verdict, data = shape.VerdictName(o.Ret), dataField(shape)
 		}
-		if shape != nil && o.Errno == 0 {
-			s.Verdict = shape.VerdictName(o.Ret)
-		}
-		if i < len(in.Steps) {
-			s.Changed = changes(in.Steps[i].Meta, in.Steps[i].Packet, o.Packet)
-		}
+		meta, packet := splitMeta(data, &in.Steps[i], o)
+		s.Meta, s.Packet = bytes.Clone(meta), bytes.Clone(packet)
+		s.Changed = changes(in.Steps[i].Packet, packet)
 		steps = append(steps, s)
 	}
 	return steps
 }
 
-// changes returns the ranges in which after differs from meta and packet.
-func changes(meta, packet, after []byte) (ranges []corpus.Bounds) {
-	if len(meta)+len(packet) != len(after) {
+// changes returns the ranges in which two strings of one length differ.
+func changes(before, after []byte) (ranges []corpus.Bounds) {
+	if len(before) != len(after) {
 		return nil
 	}
-	before := append(bytes.Clone(meta), packet...)
 	for i := range after {
 		switch n := len(ranges); {
 		case before[i] == after[i]:

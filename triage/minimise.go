@@ -39,7 +39,7 @@ type minimiser struct {
 	size  size
 	fails func(*corpus.Input) (bool, error)
 	asked map[[sha256.Size]byte]bool // what fails said, by hash of the encoding
-	err   error // of fails; nothing is tried any more
+	err   error                      // of fails; nothing is tried any more
 }
 
 // size is what gets smaller, the first difference counts: number of parts, number

@@ -49,8 +49,11 @@ func xdpShape() *corpus.Shape {
 		ContextSize: 24, MaxSteps: 4, Closed: true,
 		Output: []corpus.Field{{Name: "data", Offset: 0, Size: 4}, {Name: "data_end", Offset: 4, Size: 4}},
 		Verdicts: []corpus.Verdict{
-			{Value: 0, Name: "XDP_ABORTED"}, {Value: 1, Name: "XDP_DROP"}, {Value: 2, Name: "XDP_PASS"},
-			{Value: 3, Name: "XDP_TX"}, {Value: 4, Name: "XDP_REDIRECT"},
+			{Value: 0, Name: "XDP_ABORTED"},
+			{Value: 1, Name: "XDP_DROP"},
+			{Value: 2, Name: "XDP_PASS"},
+			{Value: 3, Name: "XDP_TX"},
+			{Value: 4, Name: "XDP_REDIRECT"},
 		},
 	}
 }

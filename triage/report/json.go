@@ -52,6 +52,7 @@ type step struct {
 	Verdict    string `json:"verdict,omitempty"`
 	Errno      int    `json:"errno"`
 	Output     string `json:"output"`
+	OutMeta    string `json:"output_meta,omitempty"`
 	OutContext string `json:"output_context,omitempty"`
 }
 
@@ -95,7 +96,7 @@ func jsonStep(in *corpus.Step, out *triage.StepSummary) step {
 		Context: hex.EncodeToString(in.Context), Chance: hex.EncodeToString(in.Chance),
 		CPU: in.CPU, Flags: in.Flags, Fault: in.Fault,
 		Ret: out.Ret, Verdict: out.Verdict, Errno: int(out.Errno),
-		Output: hex.EncodeToString(out.Packet), OutContext: hex.EncodeToString(out.Context),
+		Output: hex.EncodeToString(out.Packet), OutMeta: hex.EncodeToString(out.Meta), OutContext: hex.EncodeToString(out.Context),
 	}
 }
 

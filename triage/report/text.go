@@ -115,22 +115,22 @@ func writeInput(s *strings.Builder, in *corpus.Step) {
 	}
 }
 
-// writeOutput says in what the packet differs from the input's, and shows it if it does.
+// writeOutput says in what metadata and packet differ from the input's, and shows
+// the packet if it does.
 func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
-	before := append(bytes.Clone(in.Meta), in.Packet...)
-	switch {
-	case bytes.Equal(before, out.Packet):
-		if len(before) > 0 {
-			s.WriteString("  packet out: the same\n")
-		}
-		return
-	case len(before) != len(out.Packet):
-		fmt.Fprintf(s, "  packet out: %d bytes, %+d\n", len(out.Packet), len(out.Packet)-len(before))
-	default:
-		fmt.Fprintf(s, "  packet out: differs in byte %s\n", ranges(out.Changed))
+	if !bytes.Equal(in.Meta, out.Meta) {
+		fmt.Fprintf(s, "  metadata out: %x\n", out.Meta)
 	}
-	if len(in.Meta) > 0 {
-		fmt.Fprintf(s, "    (the first %d bytes were metadata in the input)\n", len(in.Meta))
+	switch {
+	case !bytes.Equal(in.Packet, out.Packet) && len(in.Packet) != len(out.Packet):
+		fmt.Fprintf(s, "  packet out: %s, %+d\n", count(len(out.Packet), "byte"), len(out.Packet)-len(in.Packet))
+	case !bytes.Equal(in.Packet, out.Packet):
+		fmt.Fprintf(s, "  packet out: differs in bytes %s\n", ranges(out.Changed))
+	case len(in.Packet) > 0:
+		s.WriteString("  packet out: the same\n")
+		return
+	default:
+		return
 	}
 	indent(s, pcap.Text(out.Packet))
 }
