@@ -98,6 +98,23 @@ func randomByte(m *Mutator, s *corpus.Step) bool {
 	return true
 }
 
+// randomWord replaces 2, 4 or 8 bytes by random ones. Two random bytes make a
+// checksum any of its values, which changes of single bits and bytes never do:
+// mistakes in carrying show for a few values only.
+func randomWord(m *Mutator, s *corpus.Step) bool {
+	r := m.rand.next()
+	n := 2 << (r & 3 * 2 / 3) // 2, 2, 4 or 8
+	if len(s.Packet) < n {
+		return false
+	}
+	at := m.offset(len(s.Packet) - n + 1)
+	var word [8]byte
+	binary.LittleEndian.PutUint64(word[:], m.rand.next())
+	copy(s.Packet[at:at+n], word[:])
+	m.changed(s, at, n)
+	return true
+}
+
 // blockLimits bound the lengths of blocks: most are as small as fields and options.
 var blockLimits = [8]uint64{4, 4, 4, 4, 16, 16, 64, 1 << 20}
 

@@ -34,6 +34,7 @@ func operators() []operator {
 		{"arithmetic", 8, needPacket, arithmetic},
 		{"interesting", 8, needPacket, interesting},
 		{"random-byte", 8, needPacket, randomByte},
+		{"random-word", 8, needPacket, randomWord},
 		{"copy-block", 3, needPacket, copyBlock},
 		{"insert-block", 3, needPacket, insertBlock},
 		{"delete-block", 3, needPacket, deleteBlock},

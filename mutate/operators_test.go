@@ -121,6 +121,8 @@ func TestPacketOperators(t *testing.T) {
 		{op: "arithmetic", script: []uint64{1 | 4, pick(22, 71)}, want: set(22, 0x3f, 0x06)},
 		{op: "interesting", script: []uint64{both(9, uint64(len(interestingValues)), 0, 1), pick(22, 72)}, want: set(22, 255)},
 		{op: "random-byte", script: []uint64{pick(22, 72), pick(0, 255)}, want: set(22, 0x41)},
+		{op: "random-word", script: []uint64{1, pick(24, 71), 0x0201}, want: set(24, 1, 2)},
+		{op: "random-word", script: []uint64{3, pick(24, 65), 0x0807060504030201}, want: set(24, 1, 2, 3, 4, 5, 6, 7, 8)},
 		{op: "copy-block", script: []uint64{both(3, 4, 0, 1), pick(26, 69), pick(30, 69)}, want: set(30, 192, 0, 2, 1)},
 		{op: "insert-block", script: []uint64{pick(72, 73), both(1, 4, 0, 1), 1, 2}, want: func(p []byte) []byte { return append(p, 0xff, 0xff) }},
 		{op: "delete-block", script: []uint64{both(3, 4, 0, 1), pick(54, 69)}, want: func(p []byte) []byte { return slices.Delete(p, 54, 58) }},
