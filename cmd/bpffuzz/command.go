@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// replayCommand returns the line that replays a finding of a run with these
+// flags. FINDING stands for the finding's directory.
+func replayCommand(f *targetFlags) string {
+	words := []string{program(), "replay"}
+	if os.Getenv("SUDO_UID") != "" {
+		words = append([]string{"sudo"}, words...)
+	}
+	option := func(flag, value string) {
+		if value != "" {
+			words = append(words, flag, shellWord(value))
+		}
+	}
+	option("-c", f.config)
+	option("-p", f.program)
+	for _, text := range f.invariants {
+		option("--invariant", text)
+	}
+	for _, text := range f.oracles {
+		option("--oracle", text)
+	}
+	if f.object != "" {
+		words = append(words, shellWord(f.object))
+	}
+	return strings.Join(append(words, "FINDING"), " ")
+}
+
+// withFinding puts a finding's directory into a command of replayCommand.
+func withFinding(command, path string) string {
+	return strings.TrimSuffix(command, "FINDING") + shellWord(path)
+}
+
+// program is how the command was called, as far as that works again: a name
+// without a directory, or one relative to the current directory.
+func program() string {
+	if name := os.Args[0]; !filepath.IsAbs(name) {
+		return shellWord(name)
+	}
+	return shellWord(filepath.Base(os.Args[0]))
+}
+
+// shellWord quotes s where a shell would read it as something else.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=@%+,", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/pcap"
+)
+
+// named is an input and where it came from.
+type named struct {
+	name string
+	in   *corpus.Input
+}
+
+// corpusMark is how corpus files begin.
+const corpusMark = "go test fuzz v1"
+
+// maxSeedFiles bounds the files that are read from one directory.
+const maxSeedFiles = 1_000_000
+
+// readInputs reads a finding's directory, a corpus file, a capture, a raw packet,
+// or a directory of such files, in order of name and without its subdirectories.
+// Warn is told what is left out.
+func readInputs(path string, warn func(error)) ([]named, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading input: %w", err)
+	}
+	if !info.IsDir() {
+		return readInputFile(path, warn)
+	}
+	if in, err := corpus.ReadFile(filepath.Join(path, "input")); err == nil {
+		return []named{{path, in}}, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return readInputDir(path, warn)
+}
+
+func readInputDir(path string, warn func(error)) (all []named, err error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading inputs: %w", err)
+	}
+	for i, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if i == maxSeedFiles {
+			warn(fmt.Errorf("%s: only the first %d files are read", path, maxSeedFiles))
+			break
+		}
+		inputs, err := readInputFile(filepath.Join(path, e.Name()), warn)
+		if err != nil {
+			warn(fmt.Errorf("skipped: %w", err))
+			continue
+		}
+		all = append(all, inputs...)
+	}
+	return all, nil
+}
+
+// readInputFile reads a corpus file, or what package pcap reads.
+func readInputFile(path string, warn func(error)) ([]named, error) {
+	marked, err := startsWith(path, corpusMark)
+	if err != nil {
+		return nil, err
+	}
+	if marked {
+		in, err := corpus.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return []named{{path, in}}, nil
+	}
+	seeds, err := pcap.ReadPath(path, pcap.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range seeds.Warnings {
+		warn(errors.New(w))
+	}
+	all := make([]named, 0, len(seeds.Inputs))
+	for i, in := range seeds.Inputs {
+		name := path
+		if len(seeds.Inputs) > 1 {
+			name = fmt.Sprintf("%s, packet %d", path, i+1)
+		}
+		all = append(all, named{name, in})
+	}
+	return all, nil
+}
+
+func startsWith(path, mark string) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, fmt.Errorf("reading input: %w", err)
+	}
+	if !info.Mode().IsRegular() { // a FIFO would block, a device never end
+		return false, fmt.Errorf("reading input %s: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("reading input: %w", err)
+	}
+	defer f.Close()
+	begin := make([]byte, len(mark))
+	n, _ := f.Read(begin)
+	return bytes.Equal(begin[:n], []byte(mark)), nil
+}
+
+// asSequence makes one input of the steps of all, in order.
+func asSequence(path string, all []named) []named {
+	if len(all) < 2 {
+		return all
+	}
+	in := &corpus.Input{Maps: all[0].in.Maps}
+	for _, one := range all {
+		in.Steps = append(in.Steps, one.in.Steps...)
+	}
+	return []named{{path, in}}
+}

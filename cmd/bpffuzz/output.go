@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/report"
+)
+
+// output is the directory that a run writes. What is in it is whole at any
+// moment, and stays when the process is killed.
+type output struct {
+	dir      string
+	u        *ui
+	corpus   *corpusDir
+	findings *triage.Store
+	before   map[string]bool // keys of findings that an earlier run left
+	command  string          // replays a finding, see report.Options
+	started  time.Time
+
+	mu    sync.Mutex
+	found []*triage.Finding // of this run
+}
+
+// openOutput opens or makes the directory. Command replays a finding, see
+// report.Options.
+func openOutput(dir, command string, u *ui) (*output, error) {
+	entries, err := corpus.OpenDir(filepath.Join(dir, "corpus"))
+	if err != nil {
+		return nil, err
+	}
+	o := &output{dir: dir, u: u, corpus: &corpusDir{entries}, before: map[string]bool{}, command: command, started: time.Now()}
+	findings := filepath.Join(dir, "findings")
+	reports := report.Options{Command: command, Path: func(key string) string { return filepath.Join(findings, key) }}
+	if o.findings, err = triage.OpenStore(findings, report.Renderer(reports)); err != nil {
+		return nil, err
+	}
+	for _, key := range o.findings.Keys() {
+		o.before[key] = true
+	}
+	return o, o.startPlot()
+}
+
+// corpusDir is a corpus.Dir that says what to do when the disk is full.
+type corpusDir struct{ *corpus.Dir }
+
+func (d *corpusDir) Add(inputs ...*corpus.Input) error { return explainFull(d.Dir.Add(inputs...)) }
+
+func explainFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w; free some space or choose another directory with -o: the next run goes on from what is stored", err)
+	}
+	return err
+}
+
+// report stores a finding and then announces it.
+func (o *output) report(f *triage.Finding) error {
+	path, err := o.findings.Add(f)
+	if err != nil {
+		return explainFull(err)
+	}
+	o.mu.Lock()
+	o.found = append(o.found, f)
+	o.mu.Unlock()
+	if o.before[f.Key] {
+		o.u.say("finding: %s: %s\nbpffuzz:   known since an earlier run: %s", f.Oracle, f.Title, path)
+		return nil
+	}
+	o.u.say("finding: %s: %s\nbpffuzz:   written to %s\nbpffuzz:   replay it with: %s", f.Oracle, f.Title, path, withFinding(o.command, path))
+	return nil
+}
+
+// list returns the findings of this run so far.
+func (o *output) list() []*triage.Finding {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.found)
+}
+
+// plotHeader names the columns of plot.csv.
+const plotHeader = "unix_time,relative_time,execs_done,execs_per_sec,edges_found,total_edges,corpus_count,saved_findings\n"
+
+// startPlot makes plot.csv; a run that goes on adds to the one that is there.
+func (o *output) startPlot() error {
+	path := filepath.Join(o.dir, "plot.csv")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	return explainFull(writeWhole(path, []byte(plotHeader)))
+}
+
+// write replaces stats.json and adds a line to plot.csv.
+func (o *output) write(s *summary) error {
+	now := time.Now()
+	stats := struct {
+		Version   string `json:"version"`
+		StartTime int64  `json:"start_time"`
+		LastTime  int64  `json:"last_update"`
+		*summary
+	}{version(), o.started.Unix(), now.Unix(), s}
+	b, err := json.MarshalIndent(stats, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeWhole(filepath.Join(o.dir, "stats.json"), append(b, '\n')); err != nil {
+		return err
+	}
+	line := fmt.Sprintf("%d,%d,%d,%.2f,%d,%d,%d,%d\n", now.Unix(), int64(s.Elapsed), s.Execs, s.Rate, s.Edges, s.Total, s.Corpus, s.Saved)
+	return appendLine(filepath.Join(o.dir, "plot.csv"), line)
+}
+
+// writeWhole makes path appear with its whole contents or not at all.
+func writeWhole(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// appendLine adds a line with a single write, so that readers see whole lines.
+func appendLine(path, line string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bpffuzz/bpffuzz/fuzz"
+)
+
+// progress says every few seconds how a run stands, on the terminal and on disk.
+type progress struct {
+	u      *ui
+	out    *output
+	stop   context.CancelFunc
+	err    error // why the run was stopped
+	last   fuzz.Stats
+	spoken bool
+}
+
+func newProgress(u *ui, out *output, stop context.CancelFunc) *progress {
+	return &progress{u: u, out: out, stop: stop}
+}
+
+// tick is called from one goroutine at a time.
+func (p *progress) tick(s fuzz.Stats) {
+	if !p.spoken {
+		p.u.detail("executor: %s", s.Executor)
+		p.spoken = true
+	}
+	p.u.say("%s", progressLine(&s, rate(&p.last, &s)))
+	p.last = s
+	if err := p.out.write(newSummary(&s, p.out.list(), p.out)); err != nil {
+		p.err = fmt.Errorf("writing the statistics to %s: %w", p.out.dir, explainFull(err))
+		p.stop()
+	}
+}
+
+// rate is that of the time between two moments.
+func rate(before, now *fuzz.Stats) float64 {
+	elapsed := now.Elapsed - before.Elapsed
+	if elapsed <= 0 {
+		return 0
+	}
+	return float64(now.Execs-before.Execs) / elapsed.Seconds()
+}
+
+// progressLine reads like those of go test -fuzz.
+func progressLine(s *fuzz.Stats, rate float64) string {
+	return fmt.Sprintf("elapsed: %s, execs: %d (%.0f/sec), edges: %d/%d, corpus: %d (newest %s ago), findings: %d",
+		s.Elapsed.Round(time.Second), s.Execs, rate, s.Edges, s.Total, s.Corpus, s.Newest.Round(time.Second), s.Findings)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	targetFlags
+	duration      time.Duration
+	execs, seed   uint64
+	workers       int
+	out           string
+	seeds         []string
+	dict          string
+	executor      string
+	stopOnFinding bool
+	json          bool
+}
+
+func newRun(u *ui) *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run [flags] [OBJECT]",
+		Short: "Fuzz a program of a compiled object",
+		Long: `Run fuzzes a program until it is interrupted or a limit is reached. OBJECT is
+what clang -target bpf made; a target file (-c) may name it instead, together
+with the program, contents of maps, invariants and seeds.
+
+Everything that is worth keeping goes to the output directory:
+
+  corpus/     an input per file that reached something new, in the format of go test fuzz
+  findings/   a directory per finding: input, input.pcap, report.txt, report.json
+  corrupt/    files of the corpus that could not be read
+  stats.json  the state of the run, and plot.csv a line of it every three seconds
+
+A run on a directory that is there goes on from what it holds. With one worker, a
+seed and a limit on executions, a run from an empty directory can be repeated
+exactly.`,
+		Example: `  bpffuzz run firewall.o
+  bpffuzz run -p xdp_balance -d 10m -j 4 lb.o
+  bpffuzz run -c target.yaml --stop-on-finding
+  bpffuzz run --seeds traffic.pcap --dict words.dict --invariant 'ret <= 4' lb.o
+  bpffuzz run -c target.yaml --seed 1 -j 1 --execs 1000000 --json | tail -n 1 | jq .edges_found`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeObject,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("seed") {
+				f.seed = rand.Uint64()
+			}
+			return f.run(cmd.Context(), u, args)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *runFlags) register(cmd *cobra.Command) {
+	f.targetFlags.register(cmd)
+	flags := cmd.Flags()
+	flags.DurationVarP(&f.duration, "duration", "d", 0, "end after so `long`, such as 30s or 8h (default: when interrupted)")
+	flags.Uint64Var(&f.execs, "execs", 0, "end after about so many executions of the program (default: when interrupted)")
+	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "workers, each with a thread, programs and maps of its own")
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of every random choice (default: another one each time, which is printed)")
+	flags.StringVarP(&f.out, "output", "o", "", "output `directory` (default bpffuzz-out/PROGRAM)")
+	flags.StringArrayVar(&f.seeds, "seeds", nil, "capture (pcap, pcapng), raw packet, corpus file, or directory of such to start from (may be repeated)")
+	flags.StringVar(&f.dict, "dict", "", "dictionary `file` as AFL and libFuzzer write them")
+	flags.StringVar(&f.executor, "executor", "auto", "how to run the program: auto, batch or single")
+	flags.BoolVar(&f.stopOnFinding, "stop-on-finding", false, "end with the first finding")
+	flags.BoolVar(&f.json, "json", false, "write a summary as the last line of standard output, one JSON object")
+	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "single"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.MarkFlagDirname("output")
+}
+
+// check refuses flags that make no sense before anything is loaded.
+func (f *runFlags) check() error {
+	switch f.executor {
+	case "auto", "single":
+	case "batch":
+		return usageError("--executor batch: only the single executor is built so far; use auto or single")
+	default:
+		return usageError("--executor %q: choose auto or single", f.executor)
+	}
+	if f.workers < 1 || f.workers > 1024 {
+		return usageError("--workers %d: choose 1 to 1024", f.workers)
+	}
+	if f.duration < 0 {
+		return usageError("--duration %s: a run cannot end before it starts", f.duration)
+	}
+	return nil
+}
+
+func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if _, err := f.read(args); err != nil {
+		return err
+	}
+	opts := fuzz.Options{
+		Workers: f.workers, Seed: f.seed, Duration: f.duration, Execs: f.execs, StopOnFinding: f.stopOnFinding,
+		Warn: func(err error) { u.warn("%v", err) },
+	}
+	if f.dict != "" {
+		words, err := readDictionary(f.dict)
+		if err != nil {
+			return err
+		}
+		opts.Mutate = mutate.Options{Dictionary: words}
+	}
+	subject, err := f.load(u, 0)
+	if err != nil {
+		return err
+	}
+	out, err := f.openOutput(u, subject)
+	if err != nil {
+		return err
+	}
+	if opts.Seeds, err = f.readSeeds(u, subject, out); err != nil {
+		return err
+	}
+	return f.fuzz(ctx, u, subject, out, opts)
+}
+
+func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
+	if f.out == "" {
+		f.out = filepath.Join("bpffuzz-out", s.target.Shape().Program)
+	}
+	return openOutput(f.out, replayCommand(&f.targetFlags), u)
+}
+
+// fuzz runs the engine and says what it does and what came of it.
+func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options) error {
+	opts.Judge = s.judge()
+	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
+	opts.Keep = out.corpus.Add
+	opts.Report = out.report
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	progress := newProgress(u, out, cancel)
+	opts.Progress = progress.tick
+	u.say("fuzzing %s (%s) of %s: %d edges, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
+		s.path, s.target.Table().Observable(), count(f.workers, "worker"), f.seed, out.dir)
+	result, err := fuzz.Run(ctx, s.target, opts)
+	if result != nil {
+		err = errors.Join(err, progress.err, f.finish(u, out, result))
+	}
+	if err != nil {
+		return err
+	}
+	if len(result.Findings) > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// finish writes and prints the last state.
+func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result) error {
+	s := newSummary(&result.Stats, result.Findings, out)
+	u.say("%s", progressLine(&result.Stats, result.Stats.Rate()))
+	if n := result.Stats.Unconfirmed; n > 0 {
+		u.say("%s did not fail again alone and are not reported", count(int(n), "failing input"))
+	}
+	for _, f := range s.Findings {
+		u.say("finding: %s: %s: %s", f.Kind, f.Title, f.Path)
+	}
+	err := out.write(s)
+	if err != nil {
+		err = fmt.Errorf("writing the statistics: %w; free some space or choose another directory with -o", err)
+	}
+	if f.json {
+		return errors.Join(err, u.printJSON(s))
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/mutate"
+)
+
+// seeds collects what a run starts from.
+type seeds struct {
+	u      *ui
+	shape  *corpus.Shape
+	inputs []*corpus.Input
+}
+
+// readSeeds returns, in this order, what earlier runs found and kept in the output
+// directory, what the flags and what the target file name.
+func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, error) {
+	seeds := &seeds{u: u, shape: s.target.Shape()}
+	warn := func(err error) { u.warn("%v", err) }
+	for _, key := range out.findings.Keys() {
+		if in, err := corpus.ReadFile(filepath.Join(out.findings.Path(key), "input")); err == nil {
+			seeds.add(named{"finding " + key, in})
+		}
+	}
+	err := out.corpus.Load(func(in *corpus.Input) { seeds.add(named{"an entry of the corpus", in}) }, warn)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(seeds.inputs); n > 0 {
+		u.say("going on from %s of earlier runs in %s", count(n, "input"), out.dir)
+	}
+	given := len(seeds.inputs)
+	for _, path := range append(append([]string(nil), f.seeds...), f.file.Seeds...) {
+		all, err := readInputs(path, warn)
+		if err != nil {
+			return nil, err
+		}
+		u.detail("%s: %s", path, count(len(all), "seed"))
+		seeds.addAll(all)
+	}
+	contexts, err := f.file.EncodeContexts(seeds.shape)
+	if err != nil {
+		return nil, err
+	}
+	seeds.addContexts(seeds.inputs[given:], contexts)
+	return seeds.inputs, nil
+}
+
+// addAll adds inputs, and neighbouring ones of a step each as sequences where the
+// target takes some: the packets of a capture belong together.
+func (s *seeds) addAll(all []named) {
+	var single []named
+	for _, n := range all {
+		if s.add(n) && len(n.in.Steps) == 1 {
+			single = append(single, n)
+		}
+	}
+	for n := s.shape.MaxSteps; n > 1 && len(single) > 1; single = single[min(n, len(single)):] {
+		s.inputs = append(s.inputs, asSequence("", single[:min(n, len(single))])[0].in.Clone())
+	}
+}
+
+// add adds an input that the target takes. One that is too short is padded, one
+// that is too long is left out: a part of it would be another packet.
+func (s *seeds) add(n named) bool {
+	why := s.shape.Check(n.in)
+	in := n.in.Clone()
+	padded := *in
+	grow(&padded, s.shape)
+	if mutate.Conform(s.shape, &padded) {
+		s.u.warn("%s is skipped: %v", n.name, why)
+		return false
+	}
+	if why != nil {
+		s.u.detail("%s is padded: %v", n.name, why)
+	}
+	s.inputs = append(s.inputs, &padded)
+	return true
+}
+
+// grow gives the steps' buffers room for what Conform pads.
+func grow(in *corpus.Input, shape *corpus.Shape) {
+	for i := range in.Steps {
+		s := &in.Steps[i]
+		s.Packet = append(make([]byte, 0, max(len(s.Packet), shape.Packet.Min, shape.MinIPv4, shape.MinIPv6)), s.Packet...)
+		s.Meta = append(make([]byte, 0, (len(s.Meta)+3)&^3), s.Meta...)
+		if len(s.Context) > 0 {
+			s.Context = append(make([]byte, 0, max(len(s.Context), shape.ContextSize)), s.Context...)
+		}
+	}
+}
+
+// withContexts is how many seeds get each context of the target file.
+const withContexts = 16
+
+// addContexts adds copies of the first seeds, of built-in ones where none are
+// given, with each context.
+func (s *seeds) addContexts(base []*corpus.Input, contexts [][]byte) {
+	if len(contexts) == 0 {
+		return
+	}
+	if len(base) == 0 {
+		base = mutate.Seeds(s.shape)
+	}
+	for _, in := range base[:min(len(base), withContexts)] {
+		for _, context := range contexts {
+			in := in.Clone()
+			for i := range in.Steps {
+				in.Steps[i].Context = append([]byte(nil), context...)
+			}
+			s.inputs = append(s.inputs, in)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// summary is what --json prints, with AFL's names where it has one for it.
+type summary struct {
+	Execs    uint64           `json:"execs_done"`
+	Rate     float64          `json:"execs_per_sec"`
+	Elapsed  float64          `json:"elapsed_seconds"`
+	Workers  int              `json:"workers"`
+	Seed     uint64           `json:"seed"`
+	Executor string           `json:"executor"`
+	Edges    int              `json:"edges_found"`
+	Total    int              `json:"total_edges"`
+	Corpus   int              `json:"corpus_count"`
+	Saved    int              `json:"saved_findings"`
+	Findings []summaryFinding `json:"findings"`
+	// Stability is a share from 0 to 1, see fuzz.Stats.
+	Stability float64 `json:"stability"`
+}
+
+type summaryFinding struct {
+	Key   string `json:"key"`
+	Kind  string `json:"kind"`
+	Title string `json:"title"`
+	Path  string `json:"path"`
+}
+
+func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary {
+	// An executor describes itself as "single: why".
+	executor, _, _ := strings.Cut(s.Executor, ":")
+	sum := &summary{
+		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
+		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: s.Findings,
+		Findings: []summaryFinding{}, Stability: s.Stability,
+	}
+	for _, f := range findings {
+		sum.Findings = append(sum.Findings, summaryFinding{Key: f.Key, Kind: f.Oracle, Title: f.Title, Path: out.findings.Path(f.Key)})
+	}
+	return sum
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
+	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/expr"
+)
+
+// targetFlags say which program is meant and what is wrong with it, for all
+// commands that run one.
+type targetFlags struct {
+	config, program     string
+	invariants, oracles []string
+
+	file   *bpf.TargetFile
+	object string // as given on the command line, "" for the target file's
+}
+
+func (f *targetFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.config, "config", "c", "", "target `file` in YAML: object, program, maps, variables, invariants ...")
+	flags.StringVarP(&f.program, "program", "p", "", "`name` of the program (default: the only one that can be run)")
+	flags.StringArrayVar(&f.invariants, "invariant", nil, "`expression` that has to be true after every run, such as 'ret <= 4' (may be repeated)")
+	flags.StringArrayVar(&f.oracles, "oracle", nil, "switch an oracle: `name=on|off` (may be repeated); known are "+strings.Join(triage.OracleNames(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)
+	_ = cmd.RegisterFlagCompletionFunc("oracle", completeOracles)
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+// read reads the target file and takes the object from args, or from the file. It
+// returns the arguments that are left.
+func (f *targetFlags) read(args []string) ([]string, error) {
+	f.file = &bpf.TargetFile{}
+	if f.config != "" {
+		var err error
+		if f.file, err = bpf.ReadTargetFile(f.config); err != nil {
+			return nil, err
+		}
+	}
+	if len(args) > 0 && (f.file.Object == "" || isELF(args[0])) {
+		f.object, args = args[0], args[1:]
+	}
+	if f.object == "" && f.file.Object == "" {
+		return nil, usageError("no object: name a compiled BPF object, or a target file that has one with -c")
+	}
+	return args, nil
+}
+
+// isELF tells an object from an input.
+func isELF(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, 4)
+	_, err = io.ReadFull(f, magic)
+	return err == nil && string(magic) == "\x7fELF"
+}
+
+func (f *targetFlags) path() string {
+	if f.object != "" {
+		return f.object
+	}
+	return f.file.Object
+}
+
+// subject is a program with what judges it.
+type subject struct {
+	path      string // of the object
+	target    *bpf.Target
+	oracles   []triage.Oracle
+	relations []triage.Relation
+}
+
+func (s *subject) judge() *triage.Judge { return triage.NewJudge(s.oracles, s.relations) }
+
+// load makes the program a target. Steps is how many steps its inputs have at
+// least; 0 leaves it to the target file.
+func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
+	switches, err := f.switches()
+	if err != nil {
+		return nil, err
+	}
+	object, err := bpf.Open(f.path())
+	if err != nil {
+		return nil, err
+	}
+	opts := bpf.Options{Program: f.program, Setup: f.file.Setup(), MaxSteps: max(f.file.MaxSteps, steps)}
+	if opts.Program == "" {
+		opts.Program = f.file.Program
+	}
+	s := &subject{path: f.path()}
+	if s.target, err = bpf.NewTarget(object, opts); err != nil {
+		return nil, err
+	}
+	for _, note := range s.target.Notes() {
+		u.detail("note: %s", note)
+	}
+	return s, f.judge(s, switches)
+}
+
+// judge adds oracles and invariants.
+func (f *targetFlags) judge(s *subject, switches map[string]bool) (err error) {
+	opts := triage.OracleOptions{Enable: switches}
+	for _, inv := range f.file.Invariants {
+		o, err := expr.Compile(inv.Name, inv.Expr, s.target.Shape())
+		if err != nil {
+			return fmt.Errorf("%s: %w", inv.At, err)
+		}
+		opts.Invariants = append(opts.Invariants, o)
+	}
+	for _, text := range f.invariants {
+		o, err := expr.Compile("", text, s.target.Shape())
+		if err != nil {
+			return fmt.Errorf("--invariant %q: %w", text, err)
+		}
+		opts.Invariants = append(opts.Invariants, o)
+	}
+	s.oracles, s.relations, err = triage.Oracles(s.target.Shape(), opts)
+	return err
+}
+
+// switches returns which oracles are on or off: those of the target file, and
+// those of the flags over them.
+func (f *targetFlags) switches() (map[string]bool, error) {
+	on := map[string]bool{}
+	for name, v := range f.file.Oracles {
+		on[name] = v
+	}
+	for _, text := range f.oracles {
+		name, value, _ := strings.Cut(text, "=")
+		switch value {
+		case "on", "off":
+			on[name] = value == "on"
+		default:
+			return nil, usageError("--oracle %q: write NAME=on or NAME=off", text)
+		}
+	}
+	return on, nil
+}

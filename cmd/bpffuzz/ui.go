@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
+)
+
+// The rules of what the command says:
+//
+//   - Standard output has results only: what replay, probe and version were asked
+//     for, and with --json one object in the last line. A run without --json
+//     writes nothing to it.
+//   - Everything else goes to standard error, each line with "bpffuzz: " in front.
+//   - An error is one line, the last one, and says what to do. A verifier's log
+//     follows it indented: its end, or all of it with -v.
+//   - Warnings do not end anything. Details are shown with -v only.
+//   - No colours, no cursor movements: what a terminal shows is what a log has.
+
+// ui prints. It is safe for concurrent use once verbose is set.
+type ui struct {
+	stdout, stderr io.Writer
+	verbose        bool
+
+	mu sync.Mutex
+}
+
+func (u *ui) say(format string, args ...any) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	fmt.Fprintf(u.stderr, "bpffuzz: %s\n", fmt.Sprintf(format, args...))
+}
+
+func (u *ui) warn(format string, args ...any) {
+	u.say("warning: %s", oneLine(fmt.Sprintf(format, args...)))
+}
+
+func (u *ui) detail(format string, args ...any) {
+	if u.verbose {
+		u.say(format, args...)
+	}
+}
+
+// fail prints the error that ends the command.
+func (u *ui) fail(err error) {
+	var rejected *bpf.RejectedError
+	switch {
+	case !errors.As(err, &rejected):
+		u.say("%s", oneLine(err.Error()))
+	case u.verbose:
+		u.say("%+v", rejected)
+	default:
+		u.say("%v", rejected)
+		u.say("the whole log is shown with -v")
+	}
+}
+
+// print writes a result.
+func (u *ui) print(text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	io.WriteString(u.stdout, text)
+}
+
+// printJSON writes a result as one line.
+func (u *ui) printJSON(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	u.print(string(b) + "\n")
+	return nil
+}
+
+// oneLine joins the lines of errors that came together.
+func oneLine(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+}
+
+// count returns "1 step", "2 steps".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
