@@ -37,8 +37,7 @@ type Finding struct {
 // StepSummary is what a step gave.
 type StepSummary struct {
 	Ret uint32
-	// Verdict is the name of Ret, "" when it has none; meaningless like Ret when
-	// Errno is not 0.
+	// Verdict is the name of Ret, "" when it has none or Errno is not 0.
 	Verdict string
 	// Errno is what BPF_PROG_RUN answered; 0 when the program ran.
 	Errno syscall.Errno
@@ -66,7 +65,10 @@ func summarise(shape *corpus.Shape, in *corpus.Input, out *corpus.Outcome) []Ste
 		s := StepSummary{Ret: o.Ret, Errno: o.Errno, Context: bytes.Clone(o.Context)}
 		var data *corpus.Field
 		if shape != nil {
-			s.Verdict, data = shape.VerdictName(o.Ret), dataField(shape)
+			data = dataField(shape)
+		}
+		if shape != nil && o.Errno == 0 {
+			s.Verdict = shape.VerdictName(o.Ret)
 		}
 		meta, packet := splitMeta(data, &in.Steps[i], o)
 		s.Meta, s.Packet = bytes.Clone(meta), bytes.Clone(packet)

@@ -99,7 +99,8 @@ func (j *Judge) Sampled(ctx context.Context, rerun Rerun, in *corpus.Input) (*Fa
 	return v.failures[0], nil
 }
 
-// verdicts is what a run alone gave. The outcome belongs to the judge.
+// verdicts is what a run alone gave. The outcome belongs to the judge; it is there
+// when something failed and more than needed was to be recorded.
 type verdicts struct {
 	failures []*Failure
 	out      *corpus.Outcome
@@ -122,11 +123,16 @@ func (j *Judge) hear(ctx context.Context, rerun Rerun, in *corpus.Input, extra c
 			v.failures = append(v.failures, &Failure{Oracle: o.Name, Err: err})
 		}
 	}
-	if extra == 0 && (len(j.relations) == 0 || len(v.failures) > 0) {
+	if failing := len(v.failures) > 0; failing && extra == 0 || !failing && !j.relates(name) {
 		return v, nil // nobody asks further
 	}
 	v.out = copyOutcome(first)
 	return v, j.relate(ctx, rerun, in, v, name)
+}
+
+// relates reports whether there is a relation of the given name, any for "".
+func (j *Judge) relates(name string) bool {
+	return slices.ContainsFunc(j.relations, func(r Relation) bool { return name == "" || name == r.Name })
 }
 
 // relate asks relations: in again, or its twin. Relations without a twin of their

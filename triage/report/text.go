@@ -118,7 +118,11 @@ func writeInput(s *strings.Builder, in *corpus.Step) {
 // writeOutput says in what metadata and packet differ from the input's, and shows
 // the packet if it does.
 func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
-	if !bytes.Equal(in.Meta, out.Meta) {
+	switch {
+	case bytes.Equal(in.Meta, out.Meta):
+	case len(out.Meta) == 0:
+		s.WriteString("  metadata out: none\n")
+	default:
 		fmt.Fprintf(s, "  metadata out: %x\n", out.Meta)
 	}
 	switch {
