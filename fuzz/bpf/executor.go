@@ -1,0 +1,284 @@
+package bpf
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+)
+
+const (
+	// slots is how many steps a batch of the single executor holds. Each costs a
+	// system call anyway, so more would only occupy cache.
+	slots = 64
+	// chanceRoom is how many bytes a step may have for virtualised helpers.
+	chanceRoom = 64
+	// growth is how much longer than the largest input an output may be: loopback's
+	// MTU of 64 KiB bounds what a program can make of an skb, a page an XDP frame.
+	growth = 1<<16 + 4096
+)
+
+// executor runs each step with a BPF_PROG_RUN call of its own.
+type executor struct {
+	target *Target
+	batch  *fuzz.Batch
+	hot    *instance
+	trace  *instance // loaded when somebody asks for a trace
+	out    [][]byte  // where the output packet of each slot goes
+	data   []byte    // metadata and packet of a step that has the former
+	ctx    []byte    // context given to the kernel
+	result corpus.Outcome
+	ctxOut [][]byte // output contexts of the steps of the input run alone
+}
+
+func newExecutor(t *Target, worker int) (*executor, error) {
+	if err := kernel.Isolate(worker); err != nil {
+		return nil, err
+	}
+	hot, err := t.load(instrument.Cover)
+	if err != nil {
+		return nil, err
+	}
+	packet, meta := t.shape.Packet.Max, t.shape.Meta.Max
+	e := &executor{
+		target: t, hot: hot,
+		batch: fuzz.NewBatchOver(newSlots(t.shape), t.shape.MaxSteps),
+		out:   carve(slots, packet+meta+growth),
+		data:  make([]byte, 0, packet+meta),
+		ctx:   make([]byte, t.shape.ContextSize),
+	}
+	return e, nil
+}
+
+// newSlots makes the steps of a batch over memory that is one piece per buffer.
+func newSlots(shape *corpus.Shape) []corpus.Step {
+	steps := make([]corpus.Step, slots)
+	packets, metas := carve(slots, shape.Packet.Max), carve(slots, shape.Meta.Max)
+	contexts, chances := carve(slots, shape.ContextSize), carve(slots, chanceRoom)
+	for i := range steps {
+		steps[i] = corpus.Step{Packet: packets[i][:0], Meta: metas[i][:0], Context: contexts[i][:0], Chance: chances[i][:0]}
+	}
+	return steps
+}
+
+// cacheLine is the size that carve keeps apart.
+const cacheLine = 64
+
+// carve returns n buffers of size bytes each, an odd number of cache lines apart:
+// at a distance of whole pages their beginnings would compete for a few lines.
+func carve(n, size int) [][]byte {
+	stride := (size+cacheLine-1)/cacheLine | 1
+	all := make([]byte, n*stride*cacheLine)
+	buffers := make([][]byte, n)
+	for i := range buffers {
+		at := i * stride * cacheLine
+		buffers[i] = all[at : at+size : at+size]
+	}
+	return buffers
+}
+
+// Describe implements fuzz.Executor.
+func (e *executor) Describe() string {
+	return "single: one BPF_PROG_RUN call for each packet, instrumented " + e.target.Rung()
+}
+
+// Batch implements fuzz.Executor.
+func (e *executor) Batch() *fuzz.Batch { return e.batch }
+
+// Cover implements fuzz.Executor.
+func (e *executor) Cover() []byte { return e.hot.mem[:e.target.table.Len()] }
+
+// Run implements fuzz.Executor.
+func (e *executor) Run(context.Context) error {
+	clear(e.Cover())
+	steps, outcomes := e.batch.Slots(), e.batch.Outcomes()
+	for n, i := 0, 0; i < e.batch.Len(); i++ {
+		in := e.batch.Input(i)
+		if err := e.prepare(e.hot, in); err != nil {
+			return err
+		}
+		for range in.Steps {
+			if err := e.step(e.hot, &steps[n], &outcomes[n], e.out[n], nil); err != nil {
+				return err
+			}
+			n++
+		}
+		e.hot.foldLoops()
+	}
+	return nil
+}
+
+// prepare brings maps to the state that the input starts from.
+func (e *executor) prepare(inst *instance, in *corpus.Input) error {
+	if err := inst.state.restore(); err != nil {
+		return err
+	}
+	if len(in.Maps) == 0 {
+		return nil
+	}
+	return inst.state.store(in.Maps)
+}
+
+// step runs one step. A context goes to the kernel only where the step has one,
+// needs one for its metadata, or its outcome is wanted in ctxOut: the call is
+// cheaper without.
+func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, out, ctxOut []byte) error {
+	data := s.Packet
+	if len(s.Meta) > 0 {
+		data = append(append(e.data[:0], s.Meta...), s.Packet...)
+	}
+	inst.run.SetData(data, out)
+	if len(s.Context) > 0 || len(s.Meta) > 0 || ctxOut != nil {
+		n := copy(e.ctx, s.Context)
+		clear(e.ctx[n:])
+		e.target.row.fixContext(e.target.shape, e.ctx, len(s.Packet), len(s.Meta))
+		inst.run.SetContext(e.ctx, ctxOut)
+	} else {
+		inst.run.SetContext(nil, nil)
+	}
+	inst.run.SetFlags(s.Flags, uint32(s.CPU))
+	errno := inst.run.Do()
+	if errno == unix.ENOSPC {
+		return fmt.Errorf("running %s: its output of %d bytes is longer than the buffer of %d", e.target.program, inst.run.DataSize(), len(out))
+	}
+	*o = corpus.StepOutcome{Errno: errno, Duration: inst.run.Duration()}
+	if errno == 0 {
+		o.Ret, o.Packet = inst.run.Ret(), out[:inst.run.DataSize()]
+		if ctxOut != nil {
+			o.Context = ctxOut[:inst.run.ContextSize()]
+		}
+	}
+	return nil
+}
+
+// foldLoops turns the loop counters of the last input into bucket bits and clears
+// them.
+func (i *instance) foldLoops() {
+	buckets := i.mem[i.layout.Probes : i.layout.Probes+i.layout.Loops]
+	counters := i.mem[i.layout.Counters:]
+	for n := range buckets {
+		if count := binary.NativeEndian.Uint32(counters[4*n:]); count != 0 {
+			buckets[n] |= cover.Bucket(count)
+			binary.NativeEndian.PutUint32(counters[4*n:], 0)
+		}
+	}
+}
+
+// Alone implements fuzz.Executor.
+func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
+	clear(e.Cover())
+	e.grow(len(in.Steps))
+	out := &e.result
+	*out = corpus.Outcome{
+		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
+		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0],
+	}
+	if err := e.runAlone(e.hot, in, out.Steps, want); err != nil {
+		return nil, err
+	}
+	e.hot.foldLoops()
+	out.Cover, out.Maps = e.Cover(), e.hot.state
+	if want&corpus.HaveTrace != 0 {
+		return out, e.traceAlone(in, out)
+	}
+	return out, nil
+}
+
+// grow makes room for the outcomes of an input of n steps.
+func (e *executor) grow(n int) {
+	e.result.Steps = slices.Grow(e.result.Steps[:0], n)[:n]
+	for len(e.out) < n {
+		e.out = append(e.out, carve(1, len(e.out[0]))...)
+	}
+	for len(e.ctxOut) < n {
+		e.ctxOut = append(e.ctxOut, make([]byte, e.target.shape.ContextSize))
+	}
+}
+
+func (e *executor) runAlone(inst *instance, in *corpus.Input, outcomes []corpus.StepOutcome, want corpus.Have) error {
+	if err := e.prepare(inst, in); err != nil {
+		return err
+	}
+	for i := range in.Steps {
+		var ctxOut []byte
+		if want&corpus.HaveContext != 0 {
+			ctxOut = e.ctxOut[i]
+		}
+		if err := e.step(inst, &in.Steps[i], &outcomes[i], e.out[i], ctxOut); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// traceAlone runs the input once more, in the variant that orders edges. Where the
+// kernel does not accept it, the outcome has no trace.
+func (e *executor) traceAlone(in *corpus.Input, out *corpus.Outcome) error {
+	if e.trace == nil {
+		inst, err := e.target.load(instrument.Trace)
+		if _, rejected := errors.AsType[*RejectedError](err); rejected {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		e.trace = inst
+	}
+	clear(e.trace.mem[e.trace.layout.Sequence:][:4])
+	cells := e.trace.mem[e.trace.layout.Cells:][:4*len(e.trace.layout.CellEdges)]
+	clear(cells)
+	// Its outcomes are those that are there already.
+	steps := make([]corpus.StepOutcome, len(in.Steps))
+	scratch := e.out
+	e.out = carve(len(in.Steps), len(scratch[0]))
+	err := e.runAlone(e.trace, in, steps, 0)
+	e.out = scratch
+	if err != nil {
+		return err
+	}
+	out.Trace = order(out.Trace, cells, e.trace.layout.CellEdges)
+	out.Have |= corpus.HaveTrace
+	return nil
+}
+
+// order appends the edges that were passed, by the time of their last passage.
+func order(trace []int, cells []byte, edges []int) []int {
+	type passage struct {
+		at   uint32
+		edge int
+	}
+	var passed []passage
+	for i, edge := range edges {
+		if at := binary.NativeEndian.Uint32(cells[4*i:]); at != 0 {
+			passed = append(passed, passage{at, edge})
+		}
+	}
+	slices.SortFunc(passed, func(a, b passage) int { return int(int64(a.at) - int64(b.at)) })
+	for _, p := range passed {
+		trace = append(trace, p.edge)
+	}
+	return trace
+}
+
+// Recreate implements fuzz.Executor.
+func (e *executor) Recreate(context.Context) error {
+	hot, err := e.target.load(instrument.Cover)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(e.hot.Close(), e.trace.Close())
+	e.hot, e.trace = hot, nil
+	return err
+}
+
+// Close implements fuzz.Executor.
+func (e *executor) Close() error { return errors.Join(e.hot.Close(), e.trace.Close()) }

@@ -1,0 +1,85 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+)
+
+// instance is one loaded variant of a target with maps of its own.
+type instance struct {
+	coll   *ebpf.Collection
+	layout instrument.Layout
+	mem    []byte // the coverage map's value
+	run    *kernel.Run
+	state  *mapState
+}
+
+// load loads a variant at the target's rung.
+func (t *Target) load(variant instrument.Variant) (*instance, error) {
+	spec, err := t.rewritten(variant)
+	if err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+		Programs: ebpf.ProgramOptions{LogDisabled: true},
+	})
+	if err != nil {
+		return nil, t.explain(err)
+	}
+	inst := &instance{coll: coll, layout: t.plan.Layout(t.step.Rung, variant), run: kernel.NewRun(coll.Programs[t.program].FD())}
+	if err := inst.open(t, spec); err != nil {
+		return nil, errors.Join(err, inst.Close())
+	}
+	return inst, nil
+}
+
+// rewritten returns the collection with instrumented programs and their map.
+func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, error) {
+	code, err := t.plan.Rewrite(t.step.Rung, variant, coverMap)
+	if err != nil {
+		return nil, err
+	}
+	spec := t.spec.Copy()
+	for i, name := range t.names {
+		spec.Programs[name].Instructions = code[i]
+		spec.Programs[name].Flags |= t.step.Flags
+	}
+	spec.Maps[coverMap] = &ebpf.MapSpec{
+		Name: coverMap, Type: ebpf.Array, KeySize: 4, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
+		ValueSize: uint32(t.plan.Layout(t.step.Rung, variant).Size),
+	}
+	return spec, nil
+}
+
+func (i *instance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
+	if i.mem, err = kernel.MapMemory(i.coll.Maps[coverMap].FD(), i.layout.Size); err != nil {
+		return err
+	}
+	i.state, err = newMapState(t, spec, i)
+	return err
+}
+
+// Close gives back programs, maps and memory.
+func (i *instance) Close() error {
+	if i == nil {
+		return nil
+	}
+	err := kernel.Unmap(i.mem)
+	if i.state != nil {
+		err = errors.Join(err, i.state.Close())
+	}
+	i.coll.Close()
+	return err
+}
+
+// errRestore wraps what the kernel answers when map contents cannot be put back.
+func errRestore(name, what string, errno syscall.Errno) error {
+	return fmt.Errorf("restoring map %q: %s: %w", name, what, errno)
+}

@@ -1,0 +1,231 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+)
+
+// coverMap is the name of the map that the instrumentation adds.
+const coverMap = "bpffuzz_cover"
+
+// Options says how to make a target of an object. The zero value takes the
+// object's only program as it is.
+type Options struct {
+	// Program is the name of the program to fuzz; "" means the only one there is.
+	Program string
+	// Setup is done before the programs are loaded.
+	Setup
+	// MaxSteps bounds the steps of an input; 0 means 1.
+	MaxSteps int
+}
+
+// Target is a program of an object with its tail-call targets, ready to be loaded
+// by any number of workers. It is immutable and safe for concurrent use.
+type Target struct {
+	row     programType
+	shape   *corpus.Shape
+	table   *cover.Table
+	spec    *ebpf.CollectionSpec // reachable programs and their maps, set up
+	program string
+	names   []string // of the programs that the plan instruments, in its order
+	plan    *instrument.Plan
+	step    instrument.Step // of the ladder, that the kernel accepts
+	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
+	notes   []string
+}
+
+// NewTarget chooses the program, sets the object up, finds out by trial which
+// instrumentation this kernel accepts, and describes the program's inputs. A
+// program that the kernel rejects as it is gives a *RejectedError.
+func NewTarget(obj *Object, opts Options) (*Target, error) {
+	name, err := obj.choose(opts.Program)
+	if err != nil {
+		return nil, err
+	}
+	spec := obj.spec.Copy()
+	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec)}
+	if err := t.setUp(&opts); err != nil {
+		return nil, err
+	}
+	programs := reachable(spec, spec.Programs[name])
+	if err := t.describe(opts.MaxSteps); err != nil {
+		return nil, err
+	}
+	t.reduce(programs)
+	if err := t.analyze(programs); err != nil {
+		return nil, err
+	}
+	return t, t.climb()
+}
+
+func (t *Target) setUp(opts *Options) (err error) {
+	if t.row, err = typeOf(t.spec.Programs[t.program]); err != nil {
+		return err
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("counting the processors: %w", err)
+	}
+	return opts.apply(t.spec, cpus)
+}
+
+// describe makes the shape.
+func (t *Target) describe(maxSteps int) error {
+	prog := t.spec.Programs[t.program]
+	limits, err := kernel.MeasureLimits(prog.Type)
+	if err != nil {
+		return err
+	}
+	if t.shape, err = newShape(t.spec, prog, limits); err != nil {
+		return err
+	}
+	t.shape.MaxSteps = max(maxSteps, 1)
+	for i := range t.shape.Maps {
+		if kind, ok := t.kinds[t.shape.Maps[i].Name]; ok {
+			t.shape.Maps[i].Kind = kindOf(kind).name
+		}
+	}
+	return nil
+}
+
+// reduce drops the programs and maps that the target does not use, and what keeps
+// the others from being run.
+func (t *Target) reduce(programs []*ebpf.ProgramSpec) {
+	keep := map[string]bool{}
+	for _, name := range mapsOf(t.spec, programs) {
+		keep[name] = true
+		for _, kv := range t.spec.Maps[name].Contents {
+			if inner, ok := kv.Value.(string); ok {
+				keep[inner] = true
+			}
+		}
+	}
+	maps.DeleteFunc(t.spec.Maps, func(name string, _ *ebpf.MapSpec) bool { return !keep[name] })
+	maps.DeleteFunc(t.spec.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return !slices.Contains(programs, p) })
+	t.spec.Variables = nil
+	entry := t.spec.Programs[t.program]
+	for _, p := range programs {
+		if p.Type == ebpf.UnspecifiedProgram {
+			p.Type, p.AttachType, p.Flags = entry.Type, entry.AttachType, entry.Flags // it is only ever tail-called
+		}
+		if p.AttachType == ebpf.AttachXDPDevMap || p.AttachType == ebpf.AttachXDPCPUMap {
+			p.AttachType = ebpf.AttachNone
+		}
+		p.Ifindex = 0
+		p.Flags &^= unix.BPF_F_XDP_DEV_BOUND_ONLY
+	}
+}
+
+// analyze makes the plan: the entry program first, then those that it tail-calls.
+func (t *Target) analyze(programs []*ebpf.ProgramSpec) (err error) {
+	opts := instrument.Options{Maps: map[string]instrument.MapInfo{}, Range: t.variableAt}
+	for name, m := range t.spec.Maps {
+		opts.Maps[name] = instrument.MapInfo{
+			KeySize:  int(m.KeySize),
+			ReadOnly: isConstant(name) || m.Flags&unix.BPF_F_RDONLY_PROG != 0,
+		}
+	}
+	var list []instrument.Program
+	for _, p := range programs {
+		for name, other := range t.spec.Programs {
+			if other == p {
+				t.names = append(t.names, name)
+				list = append(list, instrument.Program{Name: name, Instructions: p.Instructions})
+			}
+		}
+	}
+	t.plan, err = instrument.Analyze(list, opts)
+	return err
+}
+
+// variableAt returns the bytes of the global variable at an offset of a section,
+// or an empty range where the object does not say.
+func (t *Target) variableAt(mapName string, off uint32) (lo, hi uint32) {
+	m := t.spec.Maps[mapName]
+	if m == nil {
+		return 0, 0
+	}
+	section, ok := m.Value.(*btf.Datasec)
+	if !ok {
+		return 0, 0
+	}
+	for _, v := range section.Vars {
+		if off >= v.Offset && off-v.Offset < v.Size && uint64(v.Offset)+uint64(v.Size) <= uint64(m.ValueSize) {
+			return v.Offset, v.Offset + v.Size
+		}
+	}
+	return 0, 0
+}
+
+// climb finds the fullest instrumentation that the kernel accepts.
+func (t *Target) climb() error {
+	for n, step := range instrument.Ladder() {
+		t.step = step
+		inst, err := t.load(instrument.Cover)
+		if err == nil {
+			t.table = t.plan.Table(step.Rung)
+			t.explainRung()
+			return inst.Close()
+		}
+		var rejected *RejectedError
+		if !errors.As(err, &rejected) {
+			return err
+		}
+		if n == 0 {
+			if err := t.loadPlain(); err != nil {
+				return err // instrumentation is not to blame
+			}
+		}
+	}
+	return fmt.Errorf("program %q loads, but not with a coverage map beside it: instrumentation failed at every rung", t.program)
+}
+
+// loadPlain loads the programs as they are and returns the kernel's objections in
+// full.
+func (t *Target) loadPlain() error {
+	coll, err := ebpf.NewCollection(t.spec.Copy())
+	if err != nil {
+		return t.explain(err)
+	}
+	coll.Close()
+	return nil
+}
+
+// explainRung notes what is missing from the fullest instrumentation.
+func (t *Target) explainRung() {
+	switch t.step.Rung {
+	case instrument.Full:
+	case instrument.None:
+		t.notes = append(t.notes, "the kernel accepts no instrumentation of this program: there is no coverage to guide the fuzzer")
+	default:
+		t.notes = append(t.notes, fmt.Sprintf("the program is close to the verifier's limits and is instrumented in part: %s", t.step))
+	}
+}
+
+// Shape implements fuzz.Target.
+func (t *Target) Shape() *corpus.Shape { return t.shape }
+
+// Table implements fuzz.Target.
+func (t *Target) Table() *cover.Table { return t.table }
+
+// Rung says how much of the program is instrumented, "full" at best.
+func (t *Target) Rung() string { return t.step.String() }
+
+// Notes are what a user should know of how the target was set up, a line each.
+func (t *Target) Notes() []string { return t.notes }
+
+// NewExecutor implements fuzz.Target. It locks the calling goroutine to its thread
+// for good and moves the thread into a network namespace of its own.
+func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) { return newExecutor(t, worker) }
