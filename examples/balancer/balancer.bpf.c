@@ -21,7 +21,7 @@
 
 struct vip_key {
 	__be32 addr;
-	__be16 port;
+	__be16 port; /* 0 for all ports that have no entry of their own */
 	__u8 proto;
 	__u8 pad;
 };
@@ -34,7 +34,7 @@ struct vip {
 
 struct real {
 	__be32 addr;
-	__be16 port;
+	__be16 port; /* 0 keeps the port */
 	__u8 mac[ETH_ALEN];
 };
 
@@ -102,15 +102,28 @@ static __always_inline void decrease_ttl(struct iphdr *ip)
 static __always_inline void replace_dest(struct iphdr *ip, struct ports *ports, __u16 *check,
 					 const struct real *real)
 {
+	__be16 port = real->port ?: ports->dest;
+
 	csum_replace(&ip->check, ip->daddr, real->addr);
 	if (check) {
 		csum_replace(check, ip->daddr, real->addr);
-		csum_replace(check, ports->dest, real->port);
+		csum_replace(check, ports->dest, port);
 		if (!*check && ip->protocol == IPPROTO_UDP)
 			*check = 0xffff;
 	}
 	ip->daddr = real->addr;
-	ports->dest = real->port;
+	ports->dest = port;
+}
+
+static __always_inline struct vip *find_vip(const struct iphdr *ip, const struct ports *ports)
+{
+	struct vip_key key = { .addr = ip->daddr, .port = ports->dest, .proto = ip->protocol };
+	struct vip *vip = bpf_map_lookup_elem(&vips, &key);
+
+	if (vip)
+		return vip;
+	key.port = 0;
+	return bpf_map_lookup_elem(&vips, &key);
 }
 
 /* pick_real returns the index of the server for a flow. */
@@ -187,7 +200,6 @@ int balancer(struct xdp_md *ctx)
 	struct ethhdr *eth = data;
 	struct iphdr *ip = (void *)(eth + 1);
 	struct ports *ports = (void *)(ip + 1);
-	struct vip_key key = {};
 	__u8 mac[ETH_ALEN];
 	__u16 *check = NULL;
 	struct tcphdr *tcp;
@@ -217,10 +229,7 @@ int balancer(struct xdp_md *ctx)
 	default:
 		return XDP_PASS;
 	}
-	key.addr = ip->daddr;
-	key.port = ports->dest;
-	key.proto = ip->protocol;
-	vip = bpf_map_lookup_elem(&vips, &key);
+	vip = find_vip(ip, ports);
 	if (!vip || !vip->count)
 		return XDP_PASS;
 	index = pick_real(vip, ip->saddr, ports->source);
