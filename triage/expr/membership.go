@@ -159,6 +159,9 @@ func (in *set) contains(left operand) func(s scope) truth {
 }
 
 func (in *set) numbers(left operand) func(s scope) truth {
+	if mask, ok := in.mask(); ok && left.plain {
+		return retIn(mask)
+	}
 	intervals, get := in.intervals, left.num
 	return func(s scope) truth {
 		v := get(s)
@@ -171,6 +174,30 @@ func (in *set) numbers(left operand) func(s scope) truth {
 			}
 		}
 		return no
+	}
+}
+
+// mask has a bit for each number of the set; ok is false where they do not fit.
+func (in *set) mask() (mask uint64, ok bool) {
+	for _, i := range in.intervals {
+		if i.low.sign != plus || i.high.bits > 63 {
+			return 0, false
+		}
+		for v := i.low.bits; v <= i.high.bits; v++ {
+			mask |= 1 << v
+		}
+	}
+	return mask, true
+}
+
+// retIn looks the last step's return value up in a mask.
+func retIn(mask uint64) func(s scope) truth {
+	return func(s scope) truth {
+		o := s.ran(last)
+		if o == nil {
+			return maybe
+		}
+		return truthOf(mask>>o.Ret&1 != 0)
 	}
 }
 

@@ -18,13 +18,10 @@ const (
 	address
 	// text is a string literal; what it means depends on what it is compared with.
 	text
-	// list and span stand on the right of "in" only.
-	list
-	span
 )
 
 func (k kind) String() string {
-	return [...]string{"true or false", "a number", "a verdict", "an IPv6 address", "a text", "a list", "a range"}[k]
+	return [...]string{"true or false", "a number", "a verdict", "an IPv6 address", "a text"}[k]
 }
 
 // operand is a compiled expression. Of truth, num and wide the one that its kind

@@ -133,10 +133,32 @@ func (c *compiler) equality(n *ast.BinaryNode) (operand, error) {
 		a, b = b, a // the literal is b's
 	}
 	equal, err := c.equal(n, a, b)
-	if err != nil || n.Operator == "==" {
-		return operand{kind: boolean, node: n, truth: equal}, err
+	if err != nil {
+		return operand{}, err
+	}
+	if n.Operator == "==" {
+		return operand{kind: boolean, node: n, truth: equal}, nil
+	}
+	if b, err = c.literal(a, b); err == nil && a.plain && b.constant.sign == plus {
+		return operand{kind: boolean, node: n, truth: retIs(uint32(b.constant.bits), no)}, nil
 	}
 	return operand{kind: boolean, node: n, truth: func(s scope) truth { return not(equal(s)) }}, nil
+}
+
+// retIs compares the last step's return value with a literal, the most frequent
+// invariant by far: equal is what it says where they are equal.
+func retIs(ret uint32, equal truth) func(s scope) truth {
+	differ := not(equal)
+	return func(s scope) truth {
+		i := len(s.out.Steps) - 1
+		if i < 0 || s.out.Steps[i].Errno != 0 {
+			return maybe
+		}
+		if s.out.Steps[i].Ret == ret {
+			return equal
+		}
+		return differ
+	}
 }
 
 // equal compares two operands, of which a literal is the second.
@@ -166,15 +188,8 @@ func equalNumbers(a, b operand) func(s scope) truth {
 	x, y := a.num, b.num
 	want := b.constant
 	switch {
-	case a.plain && want.sign == plus: // the most frequent invariants by far
-		ret := uint32(want.bits)
-		return func(s scope) truth {
-			o := s.ran(last)
-			if o == nil {
-				return maybe
-			}
-			return truthOf(o.Ret == ret)
-		}
+	case a.plain && want.sign == plus:
+		return retIs(uint32(want.bits), yes)
 	case want.sign != unknown:
 		return func(s scope) truth {
 			v := x(s)

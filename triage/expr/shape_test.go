@@ -15,8 +15,11 @@ func xdpShape() *corpus.Shape {
 	return &corpus.Shape{
 		Program: "filter", Type: "xdp", MaxSteps: 4,
 		Verdicts: []corpus.Verdict{
-			{Value: 0, Name: "XDP_ABORTED"}, {Value: 1, Name: "XDP_DROP"}, {Value: 2, Name: "XDP_PASS"},
-			{Value: 3, Name: "XDP_TX"}, {Value: 4, Name: "XDP_REDIRECT"},
+			{Value: 0, Name: "XDP_ABORTED"},
+			{Value: 1, Name: "XDP_DROP"},
+			{Value: 2, Name: "XDP_PASS"},
+			{Value: 3, Name: "XDP_TX"},
+			{Value: 4, Name: "XDP_REDIRECT"},
 		},
 		ContextSize: 24,
 		Context: []corpus.Field{
