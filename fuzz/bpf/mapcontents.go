@@ -325,6 +325,29 @@ func setVariables(spec *ebpf.CollectionSpec, variables map[string]any) error {
 		if err := v.Set(raw); err != nil {
 			return fail(at, what, "cannot be set: %w", err)
 		}
+		if !putVariable(spec.Maps[v.SectionName], v) {
+			return fail(at, what, "cannot be set: section %q does not reach that far", v.SectionName)
+		}
 	}
 	return nil
+}
+
+// putVariable writes a variable into the contents of its section, which is what is
+// loaded and put back between inputs.
+func putVariable(section *ebpf.MapSpec, v *ebpf.VariableSpec) bool {
+	if section == nil {
+		return true // the library sets it where there is one
+	}
+	data := make([]byte, section.ValueSize)
+	for _, kv := range section.Contents {
+		if initial, ok := kv.Value.([]byte); ok {
+			copy(data, initial)
+		}
+	}
+	if uint64(v.Offset)+uint64(len(v.Value)) > uint64(len(data)) {
+		return false
+	}
+	copy(data[v.Offset:], v.Value)
+	section.Contents = []ebpf.MapKV{{Key: uint32(0), Value: data}}
+	return true
 }
