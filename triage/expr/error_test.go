@@ -138,6 +138,22 @@ func TestErrorsOfBareTargets(t *testing.T) {
 	}
 }
 
+func TestVerdictsOfTC(t *testing.T) {
+	shape := &corpus.Shape{Type: "sched_cls", Verdicts: []corpus.Verdict{{Value: 0xffffffff, Name: "TC_ACT_UNSPEC"}, {Value: 0, Name: "TC_ACT_OK"}, {Value: 2, Name: "TC_ACT_SHOT"}}}
+	in, out := ran(0xffffffff, tcpPacket(22), tcpPacket(22))
+	for text, holds := range map[string]bool{
+		`verdict == "unspec"`: true, `verdict == "TC_ACT_UNSPEC" and ret == 0xffffffff`: true, `verdict in ["ok", "shot"]`: false, `verdict in ["ok", "Unspec"]`: true,
+	} {
+		if err := mustCompile(t, "", text, shape).Judge(in, out); (err == nil) != holds {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	out.Steps[0].Ret = 77
+	if err := mustCompile(t, "", `verdict == "ok"`, shape).Judge(in, out); err == nil || !strings.Contains(err.Error(), "(verdict = 77)") {
+		t.Errorf("a value without a name shows as %v", err)
+	}
+}
+
 func TestPathsAsNames(t *testing.T) {
 	for text, want := range map[string]string{
 		"in.len":                  "_i.len",

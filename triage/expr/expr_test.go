@@ -70,6 +70,8 @@ func TestJudge(t *testing.T) {
 			`map("vips")[{addr: in.ipv4.saddr, port: in.tcp.dest, proto: in.ipv4.protocol}].flags == 1`,
 			`map("raw")["fd00::1"] == 1`, `{addr: "10.9.8.7", port: 22, proto: 6} in map("vips")`, `has(map("hits")[map("hits")[6] + 1])`,
 			"in.udp.dest == 1 or true and ret == 2", "ret == 2 or in.udp.dest == 1",
+			"(ret == 2 ? in.ipv4.ttl : out.ipv4.ttl) == 64", "(ret == 1 ? in.ipv4.ttl : out.ipv4.ttl) == 63", "bitnand(7, ret) == 5 and bitshl(ret, 3) == 16",
+			"in.ipv4.ttl in 2 * 3..bitushr(256, 1)", "true and ret == 2", `not has(map("hits")[0x100000000 * ret])`, "ctx.mark in [0x10000]",
 			"// in.x\nret == 2", "ret /* in. */ == 2", "ret % 2 == 0 and ret / 2 == 1", "if ret == 2 { true } else { false }",
 		},
 		no: {
@@ -84,6 +86,7 @@ func TestJudge(t *testing.T) {
 			"bitand(0 - ret, 1) == 0", "steps[2].ret == 0", "steps[2].in.ipv4.present", "steps[2].out.len == 0", "steps[3].ctx.mark == 0", "steps[3].in.ctx.mark == 0",
 			`map("hits")[7] == 0`, `map("hits")[in.udp.dest] == 1`, `has(map("hits")[in.udp.dest])`, "steps[0].ctx.mark == 0",
 			"steps[0].in.ctx.ifindex == 1", "in.ipv6.saddr == in.ipv6.daddr", `in.ipv6.saddr in "fd00::/8"`, "in.udp.dest == 1 or ret == 1",
+			"(in.udp.dest == 1 ? ret : 2) == 2", "steps[2].in.payload.len == 0",
 			"in.udp.dest == 1 ? ret == 2 : ret == 1", "ret in [in.udp.dest, 3]", "-in.udp.dest == 1", "in.udp.csum_ok == in.tcp.csum_ok",
 			"in.udp.dest + 1 == 2", "bitnot(in.udp.dest) == 2", "in.udp.dest in 1..ret", "in.gre.csum_present", "0 - bitnot(0) + bitnot(0) == ret - 2",
 		},
