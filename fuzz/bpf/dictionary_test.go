@@ -23,3 +23,26 @@ func TestDictionaryHasMembersOfContents(t *testing.T) {
 		}
 	}
 }
+
+func TestVariablesAreInTheirSection(t *testing.T) {
+	spec, err := ebpf.LoadCollectionSpec("../../examples/conntrack/conntrack.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := spec.Copy()
+	if err := setVariables(spec, map[string]any{"inside_net": "10.0.0.0"}); err != nil {
+		t.Fatal(err)
+	}
+	want := []byte{10, 0, 0, 0}
+	words := newDictionary(spec, []*ebpf.ProgramSpec{spec.Programs["conntrack"]})
+	if !slices.ContainsFunc(words, func(w []byte) bool { return bytes.Equal(w, want) }) {
+		t.Errorf("% x is no word of % x", want, words)
+	}
+	section := spec.Variables["inside_net"].SectionName
+	if !bytes.Contains(bytesOf(spec.Maps[section].Contents[0].Value), want) {
+		t.Error("the section does not have the variable's value")
+	}
+	if bytes.Contains(bytesOf(before.Maps[section].Contents[0].Value), want) {
+		t.Error("a copy of the object has it too")
+	}
+}
