@@ -1,5 +1,156 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
 
-func newReplay(u *ui) *cobra.Command { return &cobra.Command{Use: "replay"} }
+	"github.com/spf13/cobra"
+
+	"github.com/bpffuzz/bpffuzz/fuzz"
+)
+
+// replayFlags are the flags of replay.
+type replayFlags struct {
+	targetFlags
+	repeat   int
+	sequence bool
+	json     bool
+}
+
+func newReplay(u *ui) *cobra.Command {
+	f := &replayFlags{}
+	cmd := &cobra.Command{
+		Use:   "replay [flags] [OBJECT] INPUT...",
+		Short: "Run inputs once and show what they do",
+		Long: `Replay runs each input from the initial state and shows verdict, what became of
+packet and context, the source lines that were passed in their order, and what
+oracles and invariants say. An INPUT is a finding's directory, a corpus file, a
+capture (each packet alone, or all as one sequence with --sequence), a raw
+packet, or a directory of such. OBJECT may be left out where a target file names
+it.
+
+The exit code is 1 when an oracle or an invariant objects to an input.`,
+		Example: `  bpffuzz replay -c target.yaml bpffuzz-out/fw/findings/verdict-fw-1f2e3d4c
+  bpffuzz replay fw.o packet.bin
+  bpffuzz replay -p xdp_fw --invariant 'verdict != "XDP_ABORTED"' fw.o traffic.pcap
+  bpffuzz replay --repeat 100 --json fw.o bpffuzz-out/fw/corpus`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeObject,
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args) },
+	}
+	f.register(cmd)
+	cmd.Flags().IntVar(&f.repeat, "repeat", 1, "run each input so many `times` and say how often oracles object")
+	cmd.Flags().BoolVar(&f.sequence, "sequence", false, "take the packets of all inputs as the steps of one, in order")
+	cmd.Flags().BoolVar(&f.json, "json", false, "write one JSON object instead of text")
+	return cmd
+}
+
+func (f *replayFlags) run(ctx context.Context, u *ui, args []string) error {
+	if f.repeat < 1 {
+		return usageError("--repeat %d: choose 1 or more", f.repeat)
+	}
+	all, err := f.readInputs(u, args, f.sequence)
+	if err != nil {
+		return err
+	}
+	s, err := f.load(u, longest(all))
+	if err != nil {
+		return err
+	}
+	if all, err = fitting(u, s, all); err != nil {
+		return err
+	}
+	var results []*replayed
+	err = withExecutor(s.target, func(exec fuzz.Executor) error {
+		r := &replayer{subject: s, player: newPlayer(exec, s.target.Shape()), repeat: f.repeat}
+		for _, one := range all {
+			result, err := r.replay(ctx, one)
+			if err != nil {
+				return fmt.Errorf("replaying %s: %w", one.name, err)
+			}
+			if !f.json {
+				u.print(result.text())
+			}
+			results = append(results, result)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return f.finish(u, results)
+}
+
+func (f *replayFlags) finish(u *ui, results []*replayed) error {
+	failing := 0
+	for _, r := range results {
+		if r.failing() {
+			failing++
+		}
+	}
+	if f.json {
+		err := u.printJSON(struct {
+			Failing int         `json:"failing"`
+			Inputs  []*replayed `json:"inputs"`
+		}{failing, results})
+		if err != nil {
+			return err
+		}
+	} else if len(results) > 1 {
+		u.print(fmt.Sprintf("%s, %d failing\n", count(len(results), "input"), failing))
+	}
+	if failing > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// readInputs reads the target file and the inputs that args name behind the
+// object.
+func (f *targetFlags) readInputs(u *ui, args []string, sequence bool) ([]named, error) {
+	paths, err := f.read(args)
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, usageError("no input: name a finding's directory, a corpus file, a capture or a packet")
+	}
+	var all []named
+	for _, path := range paths {
+		inputs, err := readInputs(path, func(err error) { u.warn("%v", err) })
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inputs...)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no input in %s", paths[0])
+	}
+	if sequence {
+		all = asSequence(paths[0], all)
+	}
+	return all, nil
+}
+
+// fitting returns the inputs that the program takes; it is an error if there is
+// none.
+func fitting(u *ui, s *subject, all []named) ([]named, error) {
+	var fit []named
+	var last error
+	for _, one := range all {
+		in, err := conform(s.target.Shape(), one.in)
+		if err != nil {
+			last = fmt.Errorf("%s cannot be run: %w", one.name, err)
+			if len(all) > 1 {
+				u.warn("%v", last)
+			}
+			continue
+		}
+		fit = append(fit, named{one.name, in})
+	}
+	if len(fit) == 0 {
+		return nil, errors.Join(last)
+	}
+	return fit, nil
+}

@@ -62,34 +62,15 @@ func (s *seeds) addAll(all []named) {
 	}
 }
 
-// add adds an input that the target takes. One that is too short is padded, one
-// that is too long is left out: a part of it would be another packet.
+// add adds an input that the target takes, see conform.
 func (s *seeds) add(n named) bool {
-	why := s.shape.Check(n.in)
-	in := n.in.Clone()
-	padded := *in
-	grow(&padded, s.shape)
-	if mutate.Conform(s.shape, &padded) {
-		s.u.warn("%s is skipped: %v", n.name, why)
+	in, err := conform(s.shape, n.in)
+	if err != nil {
+		s.u.warn("%s is skipped: %v", n.name, err)
 		return false
 	}
-	if why != nil {
-		s.u.detail("%s is padded: %v", n.name, why)
-	}
-	s.inputs = append(s.inputs, &padded)
+	s.inputs = append(s.inputs, in)
 	return true
-}
-
-// grow gives the steps' buffers room for what Conform pads.
-func grow(in *corpus.Input, shape *corpus.Shape) {
-	for i := range in.Steps {
-		s := &in.Steps[i]
-		s.Packet = append(make([]byte, 0, max(len(s.Packet), shape.Packet.Min, shape.MinIPv4, shape.MinIPv6)), s.Packet...)
-		s.Meta = append(make([]byte, 0, (len(s.Meta)+3)&^3), s.Meta...)
-		if len(s.Context) > 0 {
-			s.Context = append(make([]byte, 0, max(len(s.Context), shape.ContextSize)), s.Context...)
-		}
-	}
 }
 
 // withContexts is how many seeds get each context of the target file.

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+// replayed is what an input did, as replay --json shows it.
+type replayed struct {
+	Name    string         `json:"name"`
+	Steps   []replayedStep `json:"steps"`
+	Oracles []opinion      `json:"oracles"`
+	Runs    int            `json:"runs"`
+}
+
+// replayedStep is a step and what it gave. Bytes are hexadecimal digits.
+type replayedStep struct {
+	Ret      uint32            `json:"ret"`
+	Verdict  string            `json:"verdict,omitempty"`
+	Errno    int               `json:"errno"`
+	Duration uint32            `json:"duration_ns"`
+	In       string            `json:"packet_in"`
+	Out      string            `json:"packet_out"`
+	Changes  []change          `json:"changes"`
+	Context  map[string]uint64 `json:"context,omitempty"`
+	// Lines are source lines, "file.c:12", in the order in which the step passed them
+	// last. Where there is no trace they have the object's order, Ordered is false,
+	// and those of earlier steps are among them.
+	Lines   []string `json:"lines"`
+	Ordered bool     `json:"lines_ordered"`
+
+	errno       string
+	in, out     []byte
+	given       []contextValue // fields of the context that the input sets
+	context     []contextValue
+	metaIn      int
+	metaOut     int
+	sameLayers  bool
+	otherLayers [2]string // before and after, where they differ
+}
+
+type contextValue struct {
+	name  string
+	value uint64
+}
+
+// opinion is what an oracle or an invariant says.
+type opinion struct {
+	Name string `json:"name"`
+	// Failing is in how many of the runs it objects, Reason the first one.
+	Failing int    `json:"failing"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+func (r *replayed) failing() bool {
+	for _, o := range r.Oracles {
+		if o.Failing > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// replayer runs inputs and describes what they do.
+type replayer struct {
+	subject *subject
+	player  *player
+	repeat  int
+}
+
+func (r *replayer) replay(ctx context.Context, one named) (result *replayed, err error) {
+	result = &replayed{Name: one.name, Runs: r.repeat}
+	for n := range one.in.Steps {
+		step, err := r.last(ctx, &corpus.Input{Maps: one.in.Maps, Steps: one.in.Steps[:n+1]})
+		if err != nil {
+			return nil, err
+		}
+		result.Steps = append(result.Steps, step)
+	}
+	result.Oracles, err = r.opinions(ctx, one.in)
+	return result, err
+}
+
+// last runs an input and describes its last step.
+func (r *replayer) last(ctx context.Context, in *corpus.Input) (s replayedStep, err error) {
+	if err := r.player.recreate(ctx); err != nil {
+		return s, err
+	}
+	const want = corpus.HaveRet | corpus.HavePacket | corpus.HaveContext | corpus.HaveDuration | corpus.HaveCover | corpus.HaveTrace
+	out, err := r.player.rerun(ctx, in, want)
+	if err != nil {
+		return s, err
+	}
+	n := len(in.Steps) - 1
+	s = r.step(&in.Steps[n], &out.Steps[n])
+	s.Lines, s.Ordered = lines(r.subject.target, out)
+	return s, nil
+}
+
+// opinions asks oracles and relations one by one, so that each is heard.
+func (r *replayer) opinions(ctx context.Context, in *corpus.Input) ([]opinion, error) {
+	var all []opinion
+	var judges []*triage.Judge
+	for _, o := range r.subject.oracles {
+		all = append(all, opinion{Name: o.Name})
+		judges = append(judges, triage.NewJudge([]triage.Oracle{o}, nil))
+	}
+	for _, rel := range r.subject.relations {
+		all = append(all, opinion{Name: rel.Name})
+		judges = append(judges, triage.NewJudge(nil, []triage.Relation{rel}))
+	}
+	for range r.repeat {
+		for i, judge := range judges {
+			if err := r.player.recreate(ctx); err != nil {
+				return nil, err
+			}
+			failure, err := judge.Sampled(ctx, r.player.rerun, in)
+			if err != nil {
+				return nil, err
+			}
+			if failure == nil {
+				continue
+			}
+			if all[i].Failing++; all[i].Reason == "" {
+				all[i].Reason = failure.Error()
+			}
+		}
+	}
+	return all, nil
+}
+
+func (r *replayer) step(in *corpus.Step, out *corpus.StepOutcome) replayedStep {
+	shape := r.subject.target.Shape()
+	s := replayedStep{
+		Ret: out.Ret, Errno: int(out.Errno), Duration: out.Duration, errno: out.Errno.Error(),
+		in: bytes.Clone(in.Packet), out: bytes.Clone(out.Packet), metaIn: len(in.Meta),
+		In: hex.EncodeToString(in.Packet), Out: hex.EncodeToString(out.Packet), Changes: []change{},
+		given: contextValues(shape.Context, in.Context),
+	}
+	if out.Errno != 0 {
+		return s
+	}
+	s.Verdict = shape.VerdictName(out.Ret)
+	s.context = contextValues(shape.Output, out.Context)
+	s.Context = map[string]uint64{}
+	for _, v := range s.context {
+		s.Context[v.name] = v.value
+		if v.name == "data" && shape.Meta.Max > 0 {
+			s.metaOut = int(min(v.value, uint64(len(s.out))))
+		}
+	}
+	s.Changes, s.otherLayers, s.sameLayers = compare(s.in, s.out[s.metaOut:])
+	return s
+}
+
+// contextValues returns the fields that are other than zero.
+func contextValues(fields []corpus.Field, context []byte) []contextValue {
+	var values []contextValue
+	for i := range fields {
+		f := &fields[i]
+		if f.Offset+f.Size > len(context) {
+			continue
+		}
+		if v := integer(context[f.Offset:f.Offset+f.Size], f.Big); v != 0 {
+			values = append(values, contextValue{f.Name, v})
+		}
+	}
+	return values
+}
+
+func integer(b []byte, big bool) uint64 {
+	var wide [8]byte
+	if big || binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		copy(wide[8-len(b):], b)
+		return binary.BigEndian.Uint64(wide[:])
+	}
+	copy(wide[:], b)
+	return binary.LittleEndian.Uint64(wide[:])
+}
+
+// lines lists where the edges of the last step lead, neighbours that are the same
+// once. A step begins with the entry of the program.
+func lines(target *bpf.Target, out *corpus.Outcome) (places []string, ordered bool) {
+	table := target.Table()
+	places = []string{}
+	add := func(e *cover.Edge) {
+		if p := e.ToPos.String(); p != "" && (len(places) == 0 || places[len(places)-1] != p) {
+			places = append(places, p)
+		}
+	}
+	if out.Have&corpus.HaveTrace == 0 {
+		for i, hit := range table.Expand(nil, out.Cover) {
+			if hit {
+				add(&table.Edges[i])
+			}
+		}
+		return places, false
+	}
+	for _, i := range out.Trace {
+		e := &table.Edges[i]
+		if e.Kind == cover.Entry && e.Func == target.Shape().Program {
+			places = places[:0]
+		}
+		add(e)
+	}
+	return places, true
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/bpffuzz/bpffuzz/corpus/pcap"
+)
+
+// text shows what an input did to people.
+func (r *replayed) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", r.Name)
+	for i := range r.Steps {
+		fmt.Fprintf(&b, "step %d: %s\n", i, r.Steps[i].result())
+		r.Steps[i].write(&b)
+	}
+	b.WriteString("oracles\n")
+	width := 0
+	for _, o := range r.Oracles {
+		width = max(width, len(o.Name))
+	}
+	for _, o := range r.Oracles {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.Name, o.text(r.Runs))
+	}
+	return b.String()
+}
+
+func (o *opinion) text(runs int) string {
+	switch {
+	case o.Failing == 0 && runs == 1:
+		return "ok"
+	case o.Failing == 0:
+		return fmt.Sprintf("ok in %d runs", runs)
+	case runs == 1:
+		return "FAILS: " + o.Reason
+	}
+	return fmt.Sprintf("FAILS in %d of %d runs: %s", o.Failing, runs, o.Reason)
+}
+
+func (s *replayedStep) result() string {
+	switch {
+	case s.Errno != 0:
+		return fmt.Sprintf("not run, BPF_PROG_RUN answered %d (%s)", s.Errno, s.errno)
+	case s.Verdict != "":
+		return fmt.Sprintf("%s (%d), %d ns", s.Verdict, int32(s.Ret), s.Duration)
+	}
+	return fmt.Sprintf("returned %d (%#x), %d ns", int32(s.Ret), s.Ret, s.Duration)
+}
+
+func (s *replayedStep) write(b *strings.Builder) {
+	if len(s.given) > 0 {
+		fmt.Fprintf(b, "  context in: %s\n", contextText(s.given))
+	}
+	if s.metaIn > 0 {
+		fmt.Fprintf(b, "  metadata in: %d bytes\n", s.metaIn)
+	}
+	b.WriteString("  packet in\n")
+	writeIndented(b, pcap.Text(s.in))
+	if s.Errno != 0 {
+		return
+	}
+	s.writeOutput(b)
+	if len(s.context) > 0 {
+		fmt.Fprintf(b, "  context out: %s\n", contextText(s.context))
+	}
+	s.writeLines(b)
+}
+
+func (s *replayedStep) writeOutput(b *strings.Builder) {
+	out := s.out[s.metaOut:]
+	if bytes.Equal(s.in, out) {
+		b.WriteString("  packet out: the same\n")
+		return
+	}
+	if s.sameLayers {
+		fmt.Fprintf(b, "  packet out: %d bytes, changed are\n", len(out))
+		for _, c := range s.Changes {
+			fmt.Fprintf(b, "    %-20s %s -> %s\n", c.Field, c.Before, c.After)
+		}
+		return
+	}
+	fmt.Fprintf(b, "  packet out: %d bytes, %s -> %s\n", len(out), s.otherLayers[0], s.otherLayers[1])
+	writeIndented(b, pcap.Text(out))
+}
+
+func contextText(values []contextValue) string {
+	parts := make([]string, 0, len(values))
+	for _, v := range values {
+		parts = append(parts, fmt.Sprintf("%s %d", v.name, v.value))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func writeIndented(b *strings.Builder, text string) {
+	for line := range strings.Lines(text) {
+		b.WriteString("    " + line)
+	}
+}
+
+// lineWidth is where lists of source lines are broken.
+const lineWidth = 96
+
+// writeLines shows lines of one file as "file.c:12 14 15".
+func (s *replayedStep) writeLines(b *strings.Builder) {
+	if len(s.Lines) == 0 {
+		return
+	}
+	title := "lines, each where it was passed last"
+	if !s.Ordered {
+		title = "lines, in no order: the kernel does not accept the program with a trace"
+	}
+	b.WriteString("  " + title + "\n")
+	file, width := "", 0
+	for _, place := range s.Lines {
+		name, line, _ := strings.Cut(place, ":")
+		word := " " + line
+		if name != file || width+len(word) >= lineWidth {
+			if width > 0 {
+				b.WriteString("\n")
+			}
+			word, width = "    "+place, 0
+		}
+		b.WriteString(word)
+		file, width = name, width+len(word)
+	}
+	b.WriteString("\n")
+}
