@@ -30,6 +30,9 @@ type Shape struct {
 	Closed   bool
 	// Maps lists the maps whose contents a run may read or write, in the object's order.
 	Maps []MapShape
+	// Chance names the helpers with which the program reads time or chance, so that the
+	// same input need not give the same outcome.
+	Chance []string
 	// Dictionary holds byte strings that the program compares with.
 	Dictionary [][]byte
 	// MaxSteps bounds the number of steps of an input; 0 means 1.

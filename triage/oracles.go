@@ -24,8 +24,8 @@ type OracleOptions struct {
 // builtin is a row of the list of oracles and relations.
 type builtin struct {
 	name string
-	// on is the default.
-	on bool
+	// on reports whether the oracle is on by default for the shape; nil means never.
+	on func(*corpus.Shape) bool
 	// fits reports whether the oracle can object to anything of this shape.
 	fits     func(*corpus.Shape) bool
 	oracle   func(*corpus.Shape) Oracle
@@ -37,19 +37,23 @@ type builtin struct {
 func builtins() []builtin {
 	always := func(*corpus.Shape) bool { return true }
 	return []builtin{
-		{name: "errno", on: true, fits: always, oracle: newErrno},
-		{name: "verdict", on: true, fits: func(s *corpus.Shape) bool { return s.Closed }, oracle: newVerdict},
+		{name: "errno", on: always, fits: always, oracle: newErrno},
+		{name: "verdict", on: always, fits: func(s *corpus.Shape) bool { return s.Closed }, oracle: newVerdict},
 		{
 			name: "aborted",
 			fits: func(s *corpus.Shape) bool { return slices.ContainsFunc(s.Verdicts, isAborted) }, oracle: newAborted,
 		},
 		{
-			name: "checksum-broken", on: true,
+			name: "checksum-broken", on: always,
 			fits: func(s *corpus.Shape) bool { return s.Packet.Max > 0 }, oracle: newChecksum,
 		},
-		{name: "nondeterministic", on: true, fits: always, relation: newNondeterministic},
+		{name: "nondeterministic", on: isDetermined, fits: always, relation: newNondeterministic},
 	}
 }
+
+// isDetermined reports whether the outcome follows from the input: time and chance
+// in a program are there on purpose.
+func isDetermined(s *corpus.Shape) bool { return len(s.Chance) == 0 }
 
 // OracleNames lists the built-in oracles and relations.
 func OracleNames() []string {
@@ -71,7 +75,7 @@ func Oracles(shape *corpus.Shape, opts OracleOptions) (oracles []Oracle, relatio
 	for _, b := range builtins() {
 		on, chosen := opts.Enable[b.name]
 		if !chosen {
-			on = b.on
+			on = b.on != nil && b.on(shape)
 		}
 		switch {
 		case !on:

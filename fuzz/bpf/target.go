@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -41,7 +42,7 @@ type Target struct {
 	program string
 	names   []string // of the programs that the plan instruments, in its order
 	plan    *instrument.Plan
-	step    instrument.Step // of the ladder, that the kernel accepts
+	step    instrument.Step         // of the ladder, that the kernel accepts
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	notes   []string
 }
@@ -60,7 +61,7 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	programs := reachable(spec, spec.Programs[name])
-	if err := t.describe(opts.MaxSteps); err != nil {
+	if err := t.describe(programs, opts.MaxSteps); err != nil {
 		return nil, err
 	}
 	t.reduce(programs)
@@ -82,7 +83,7 @@ func (t *Target) setUp(opts *Options) (err error) {
 }
 
 // describe makes the shape.
-func (t *Target) describe(maxSteps int) error {
+func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	prog := t.spec.Programs[t.program]
 	limits, err := kernel.MeasureLimits(prog.Type)
 	if err != nil {
@@ -92,6 +93,9 @@ func (t *Target) describe(maxSteps int) error {
 		return err
 	}
 	t.shape.MaxSteps = max(maxSteps, 1)
+	if t.shape.Chance = chanceHelpers(programs); len(t.shape.Chance) > 0 {
+		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
+	}
 	for i := range t.shape.Maps {
 		if kind, ok := t.kinds[t.shape.Maps[i].Name]; ok {
 			t.shape.Maps[i].Kind = kindOf(kind).name
