@@ -7,6 +7,8 @@ STRIP   ?= llvm-strip-22
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 EXAMPLE ?= balancer
 TIME    ?= 60s
+FUZZ    ?= FuzzParseTargetFile
+PACKAGE ?= ./fuzz/bpf
 
 SOURCES := $(wildcard examples/*/*.bpf.c)
 OBJECTS := $(SOURCES:.bpf.c=.o)
@@ -52,6 +54,12 @@ race:
 .PHONY: bench
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# fuzz lets Go's engine look for input that makes a reader of foreign bytes panic.
+# For example: make fuzz FUZZ=FuzzDecode PACKAGE=./corpus
+.PHONY: fuzz
+fuzz:
+	$(GO) test -run '^$$' -fuzz '^$(FUZZ)$$' -fuzztime $(TIME) $(PACKAGE)
 
 .PHONY: lint
 lint:
