@@ -95,14 +95,29 @@ func changes(before, after []byte) (ranges []corpus.Bounds) {
 	return ranges
 }
 
-// path looks up the edges of a trace. Indices that the table has not are left out.
-func path(table *cover.Table, trace []int) []cover.Edge {
+// path returns the edges of an outcome: by its trace, in the order in which they
+// were last passed. An outcome without one (where the kernel does not accept the
+// variant that orders edges) has its covered edges in the order of the code.
+func path(table *cover.Table, out *corpus.Outcome) []cover.Edge {
 	if table == nil {
 		return nil
 	}
-	edges := make([]cover.Edge, 0, len(trace))
-	for _, i := range trace {
+	if len(out.Trace) == 0 {
+		return covered(table, out.Cover)
+	}
+	edges := make([]cover.Edge, 0, len(out.Trace))
+	for _, i := range out.Trace {
 		if i >= 0 && i < len(table.Edges) {
+			edges = append(edges, table.Edges[i])
+		}
+	}
+	return edges
+}
+
+func covered(table *cover.Table, features []byte) []cover.Edge {
+	var edges []cover.Edge
+	for i, hit := range table.Expand(nil, features) {
+		if hit {
 			edges = append(edges, table.Edges[i])
 		}
 	}

@@ -152,7 +152,7 @@ func (v *investigation) same(out *corpus.Outcome) bool {
 }
 
 func (v *investigation) keyOf(out *corpus.Outcome) string {
-	return newKey(v.oracle, v.opts.Program, path(v.opts.Table, out.Trace))
+	return newKey(v.oracle, v.opts.Program, path(v.opts.Table, out))
 }
 
 // errBudget ends minimisation.
@@ -204,13 +204,16 @@ func (v *investigation) finding(ctx context.Context, small, original *corpus.Inp
 	if m.out == nil {
 		return nil, fmt.Errorf("measuring: %w", ErrUnconfirmed)
 	}
+	if len(m.out.Trace) == 0 && len(m.out.Cover) > 0 {
+		v.note("the kernel does not accept the variant of the program that orders edges: the path is in the order of the code")
+	}
 	if m.failing < measureRuns {
 		v.note("it fails in %d of %d runs from the initial state", m.failing, measureRuns)
 	}
 	f := &Finding{
 		Key: v.key, Oracle: v.oracle, Title: m.failure.Error(), Program: v.opts.Program,
 		Input: small, Original: original.Clone(),
-		Steps: summarise(v.opts.Shape, small, m.out), Path: path(v.opts.Table, m.out.Trace),
+		Steps: summarise(v.opts.Shape, small, m.out), Path: path(v.opts.Table, m.out),
 		Reliability: m.failing, Runs: measureRuns, Executions: v.execs, Count: 1, Notes: v.notes,
 	}
 	if v.opts.Shape != nil {
