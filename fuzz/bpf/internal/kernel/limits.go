@@ -25,6 +25,9 @@ type Limits struct {
 // largest bounds what is tried.
 const largest = 1 << 17
 
+// legalPacket is a size between the smallest packet and the largest one of every type.
+const legalPacket = 64
+
 // xdpMeta bounds the metadata that is tried, in bytes.
 const xdpMeta = 512
 
@@ -40,19 +43,15 @@ func MeasureLimits(t ebpf.ProgramType) (Limits, error) {
 	}
 	defer run.close()
 	buf := make([]byte, largest)
-	// A type's smallest packet and its largest one have some legal size between them.
-	const legal = 64
-	if errno := run.data(buf[:legal]); errno != 0 {
+	if errno := run.data(buf[:legalPacket]); errno != 0 {
 		return Limits{}, fmt.Errorf("running a %s program that does nothing: %w%s", t, errno, Explain(errno))
 	}
-	l := Limits{
-		Min: legal - lastGood(legal, func(n int) bool { return run.data(buf[:legal-n]) == 0 }),
-		Max: legal + lastGood(largest-legal, func(n int) bool { return run.data(buf[:legal+n]) == 0 }),
-	}
+	sizes := run.packets(buf)
+	l := Limits{Min: sizes.Min, Max: sizes.Max}
 	if t != ebpf.XDP {
 		return l, nil
 	}
-	l.Meta = 4 * lastGood(xdpMeta/4, func(n int) bool { return run.meta(buf, legal, 4*n) })
+	l.Meta = 4 * lastGood(xdpMeta/4, func(n int) bool { return run.meta(buf, legalPacket, 4*n) })
 	return l, l.measureFrags(buf)
 }
 
@@ -132,6 +131,20 @@ func (t *trial) close() { t.prog.Close() }
 func (t *trial) data(in []byte) unix.Errno {
 	t.run.SetData(in, nil)
 	return t.run.Do()
+}
+
+// packets bisects the sizes of data_in, given that legalPacket is one.
+func (t *trial) packets(buf []byte) Range {
+	return Range{
+		Min: legalPacket - lastGood(legalPacket, func(n int) bool { return t.data(buf[:legalPacket-n]) == 0 }),
+		Max: legalPacket + lastGood(largest-legalPacket, func(n int) bool { return t.data(buf[:legalPacket+n]) == 0 }),
+	}
+}
+
+// context runs the program with a context and no packet.
+func (t *trial) context(ctx []byte) unix.Errno {
+	t.run.SetContext(ctx, nil)
+	return t.data(nil)
 }
 
 // meta reports whether the kernel accepts n bytes of metadata.

@@ -63,6 +63,9 @@ func (r *Run) SetContext(in, out []byte) {
 // SetFlags sets flags and processor.
 func (r *Run) SetFlags(flags, cpu uint32) { r.attr.flags, r.attr.cpu = flags, cpu }
 
+// SetBatchSize sets batch_size, which only live frames have; 0 leaves it to the kernel.
+func (r *Run) SetBatchSize(n uint32) { r.attr.batchSize = n }
+
 // SetRepeat sets how often the kernel runs the program; 0 means once.
 func (r *Run) SetRepeat(n uint32) { r.attr.repeat = n }
 
