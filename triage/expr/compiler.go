@@ -21,6 +21,8 @@ type compiler struct {
 	slots map[side]int
 	// maps says that a map is read, keySize is the size of all keys together and
 	// valueSize that of the largest value.
+	// whole is set where the expression is about the whole sequence of steps.
+	whole              bool
 	maps               bool
 	keySize, valueSize int
 }
@@ -197,6 +199,7 @@ func (c *compiler) length(node ast.Node, args []ast.Node) (operand, error) {
 		return operand{}, err
 	}
 	if id, ok := args[0].(*ast.IdentifierNode); ok && id.Value == "steps" {
+		c.whole = true
 		return c.steps("len(steps)", node), nil
 	}
 	return operand{}, c.errorf(node, "len is for steps: write in.len and out.len for packets")

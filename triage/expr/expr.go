@@ -7,14 +7,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
 
-// Compile makes an oracle of an invariant about targets of the given shape. The
-// oracle objects to outcomes for which the expression is false; it does not object
+// Compile makes an oracle of an invariant about targets of the given shape. It is
+// asked about each step, or about the last one where it names map, steps or nsteps
+// and so is about the whole input. The oracle objects to outcomes for which the expression is false; it does not object
 // where what the expression reads is absent and its value depends on that. It
 // reads and has recorded only what the expression names, and allocates only to
 // object.
@@ -61,31 +61,39 @@ func newOracle(name, text string, shape *corpus.Shape) (triage.Oracle, error) {
 // judge returns the oracle's function. Expressions that remember nothing between
 // two reads do without a state.
 func (c *compiler) judge(holds func(s scope) truth, r *report) func(*corpus.Input, *corpus.Outcome) error {
+	whole := c.whole
 	if len(c.slots) == 0 && !c.maps {
 		return func(in *corpus.Input, out *corpus.Outcome) error {
-			s := scope{in: in, out: out}
-			if holds(s) != no {
-				return nil
+			for at := firstStep(out, whole); at < len(out.Steps); at++ {
+				if s := (scope{in: in, out: out, at: at}); holds(s) == no {
+					return r.broken(s)
+				}
 			}
-			return r.broken(s)
+			return nil
 		}
 	}
 	pool := newPool(len(c.slots), c.keySize, c.valueSize)
 	return func(in *corpus.Input, out *corpus.Outcome) error {
-		return judgeWith(pool, holds, r, in, out)
+		st := pool.Get().(*state)
+		var err error
+		for at := firstStep(out, whole); at < len(out.Steps) && err == nil; at++ {
+			if s := (scope{in: in, out: out, at: at, state: st}); holds(s) == no {
+				err = r.broken(s)
+			}
+			st.reset()
+		}
+		pool.Put(st)
+		return err
 	}
 }
 
-func judgeWith(pool *sync.Pool, holds func(s scope) truth, r *report, in *corpus.Input, out *corpus.Outcome) error {
-	st := pool.Get().(*state)
-	s := scope{in: in, out: out, state: st}
-	var err error
-	if holds(s) == no {
-		err = r.broken(s)
+// firstStep returns the first step that is judged: the last one where the
+// expression is about the whole sequence.
+func firstStep(out *corpus.Outcome, whole bool) int {
+	if whole {
+		return max(len(out.Steps)-1, 0)
 	}
-	st.reset()
-	pool.Put(st)
-	return err
+	return 0
 }
 
 // oracleName makes a part of a file name.

@@ -94,10 +94,43 @@ func TestJudge(t *testing.T) {
 	for want, texts := range tests {
 		for _, text := range texts {
 			t.Run(want.String()+"/"+text, func(t *testing.T) {
+				in, out := in, out
+				if !strings.Contains(text, "steps") && !strings.Contains(text, "map(") {
+					in, out = lastStep(in, out) // each step is judged, and the table is about this one
+				}
 				if got := verdictOn(t, text, in, out); got != want {
 					t.Errorf("%s is %s, want %s", text, got, want)
 				}
 			})
+		}
+	}
+}
+
+func lastStep(in *corpus.Input, out *corpus.Outcome) (*corpus.Input, *corpus.Outcome) {
+	alone := *out
+	alone.Steps = out.Steps[len(out.Steps)-1:]
+	return &corpus.Input{Steps: in.Steps[len(in.Steps)-1:]}, &alone
+}
+
+func TestEachStepIsJudged(t *testing.T) {
+	in, out := &corpus.Input{}, &corpus.Outcome{Have: corpus.HaveRet | corpus.HavePacket}
+	for _, ret := range []uint32{1, 2, 1} {
+		stepIn, stepOut := ran(ret, tcpPacket(22), tcpPacket(22))
+		in.Steps, out.Steps = append(in.Steps, stepIn.Steps...), append(out.Steps, stepOut.Steps...)
+	}
+	for text, want := range map[string]string{
+		`verdict == "drop"`:                       "step 1: ",
+		`verdict == "drop" or in.tcp.dest == 23`:  "step 1: ",
+		`verdict == "drop" or in.tcp.dest == 22`:  "",
+		`verdict == "drop" or nsteps == 0`:        "", // about the whole: the last step dropped
+		`verdict == "pass" and steps[0].ret == 1`: "step 2: ",
+		`ret == 1 or ret == 2 and ctx.mark == 1`:  "step 1: ",
+		`ret in [1]`:                              "step 1: ",
+		`ret != 1`:                                "step 0: ",
+	} {
+		err := mustCompile(t, "", text, xdpShape()).Judge(in, out)
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want+"invariant") {
+			t.Errorf("%s: %v, want one about %q", text, err, want)
 		}
 	}
 }

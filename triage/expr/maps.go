@@ -71,7 +71,7 @@ func (c *compiler) useMap(node ast.Node, m *corpus.MapShape) error {
 	if m.KeySize <= 0 || m.ValueSize <= 0 {
 		return c.errorf(node, "map %q is a %s, which has no keys to look up", m.Name, m.Kind)
 	}
-	c.maps = true
+	c.maps, c.whole = true, true
 	c.need |= corpus.HaveMaps
 	c.valueSize = max(c.valueSize, m.ValueSize)
 	return nil

@@ -190,10 +190,10 @@ func (in *set) mask() (mask uint64, ok bool) {
 	return mask, true
 }
 
-// retIn looks the last step's return value up in a mask.
+// retIn looks the step's return value up in a mask.
 func retIn(mask uint64) func(s scope) truth {
 	return func(s scope) truth {
-		o := s.ran(last)
+		o := s.ran(current)
 		if o == nil {
 			return maybe
 		}

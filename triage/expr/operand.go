@@ -41,7 +41,7 @@ type operand struct {
 	width int
 	// native says that the field is stored in the machine's byte order.
 	native bool
-	// plain says that the number is ret of the last step and nothing else.
+	// plain says that the number is ret of the step that is judged and nothing else.
 	plain bool
 	// text is a literal's.
 	text string

@@ -145,12 +145,12 @@ func (c *compiler) equality(n *ast.BinaryNode) (operand, error) {
 	return operand{kind: boolean, node: n, truth: func(s scope) truth { return not(equal(s)) }}, nil
 }
 
-// retIs compares the last step's return value with a literal, the most frequent
+// retIs compares the step's return value with a literal, the most frequent
 // invariant by far: equal is what it says where they are equal.
 func retIs(ret uint32, equal truth) func(s scope) truth {
 	differ := not(equal)
 	return func(s scope) truth {
-		i := len(s.out.Steps) - 1
+		i := s.at
 		if i < 0 || s.out.Steps[i].Errno != 0 {
 			return maybe
 		}

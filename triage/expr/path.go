@@ -64,14 +64,16 @@ func (c *compiler) path(node ast.Node) (operand, error) {
 	if !ok {
 		return operand{}, c.errorf(node, "only names and map(...) have members and elements")
 	}
-	p := place{step: last, name: id.Value, node: id, rest: segments}
+	p := place{step: current, name: id.Value, node: id, rest: segments}
 	switch id.Value {
 	case "nsteps":
+		c.whole = true
 		if err := c.end(p); err != nil {
 			return operand{}, err
 		}
 		return c.steps("nsteps", node), nil
 	case "steps":
+		c.whole = true
 		return c.stepPath(p)
 	}
 	return c.member(p, c.rootNames())
@@ -109,7 +111,7 @@ func constantIndex(node ast.Node, limit int) (int, bool) {
 // member compiles what a step has: p is the name of it, rest what follows.
 func (c *compiler) member(p place, known []string) (operand, error) {
 	name := p.name
-	if p.step != last {
+	if p.step != current {
 		name = p.name[len("steps"+nth(p.step)+"."):]
 	}
 	switch name {
@@ -150,12 +152,12 @@ func (c *compiler) result(p place, name string) operand {
 		})
 	case "ret":
 		o := c.readNumber(p.node, p.name, 32, retOf(step))
-		o.plain = step == last
+		o.plain = step == current
 		return o
 	}
 	get, verdicts := retOf(step), c.shape.Verdicts
 	c.reading(p.name, func(s scope) string { return verdictText(verdicts, get(s)) })
-	return operand{kind: verdict, node: p.node, num: get, plain: step == last}
+	return operand{kind: verdict, node: p.node, num: get, plain: step == current}
 }
 
 func retOf(step int) func(s scope) num {

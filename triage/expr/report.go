@@ -22,9 +22,13 @@ func (r *report) broken(s scope) error {
 	for i, rd := range r.reads {
 		values[i] = rd.name + " = " + rd.value(s)
 	}
+	step := ""
+	if len(s.out.Steps) > 1 {
+		step = fmt.Sprintf("step %d: ", s.at)
+	}
 	name := ""
 	if r.name != "" {
 		name = fmt.Sprintf(" %q", r.name)
 	}
-	return fmt.Errorf("invariant%s does not hold: %s (%s)", name, r.text, strings.Join(values, ", "))
+	return fmt.Errorf("%sinvariant%s does not hold: %s (%s)", step, name, r.text, strings.Join(values, ", "))
 }

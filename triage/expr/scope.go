@@ -8,25 +8,24 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus/packet"
 )
 
-// last stands for the last step that ran.
-const last = -1
+// current stands for the step that is judged.
+const current = -1
 
 // scope is what one evaluation reads. It is passed by value so that evaluating
 // allocates nothing.
 type scope struct {
 	in  *corpus.Input
 	out *corpus.Outcome
+	// at is the step that is judged, -1 if none ran.
+	at int
 	// state is nil where the expression has no use for one.
 	state *state
 }
 
 // input returns what step i was given, or nil.
 func (s scope) input(i int) *corpus.Step {
-	if i == last {
-		i = len(s.in.Steps) - 1
-		if n := len(s.out.Steps); n > 0 {
-			i = min(i, n-1)
-		}
+	if i == current {
+		i = s.at
 	}
 	if i < 0 || i >= len(s.in.Steps) {
 		return nil
@@ -36,8 +35,8 @@ func (s scope) input(i int) *corpus.Step {
 
 // outcome returns what step i gave, or nil.
 func (s scope) outcome(i int) *corpus.StepOutcome {
-	if i == last {
-		i = len(s.out.Steps) - 1
+	if i == current {
+		i = s.at
 	}
 	if i < 0 || i >= len(s.out.Steps) {
 		return nil
