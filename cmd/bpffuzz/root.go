@@ -20,8 +20,9 @@ Exit codes: 0 nothing is wrong, 1 there are findings, 2 the command could not ru
   bpffuzz run -c target.yaml -d 1m           # as a target file says, for a minute
   bpffuzz replay -c target.yaml out/findings/verdict-fw-1f2e3d4c
   bpffuzz probe                              # what this kernel can do`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
 		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

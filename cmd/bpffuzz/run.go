@@ -173,8 +173,8 @@ func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result) error {
 	if n := result.Stats.Unconfirmed; n > 0 {
 		u.say("%s did not fail again alone and are not reported", count(int(n), "failing input"))
 	}
-	for _, f := range s.Findings {
-		u.say("finding: %s: %s: %s", f.Kind, f.Title, f.Path)
+	if n := len(s.Findings); n > 0 {
+		u.say("%s in %s", count(n, "finding"), out.findings.Dir())
 	}
 	err := out.write(s)
 	if err != nil {

@@ -49,13 +49,16 @@ func (u *ui) detail(format string, args ...any) {
 // fail prints the error that ends the command.
 func (u *ui) fail(err error) {
 	var rejected *bpf.RejectedError
-	switch {
-	case !errors.As(err, &rejected):
+	if !errors.As(err, &rejected) {
 		u.say("%s", oneLine(err.Error()))
-	case u.verbose:
-		u.say("%+v", rejected)
-	default:
-		u.say("%v", rejected)
+		return
+	}
+	text, whole := rejected.Error(), fmt.Sprintf("%+v", rejected)
+	if u.verbose {
+		text = whole
+	}
+	u.say("%s", text)
+	if text != whole {
 		u.say("the whole log is shown with -v")
 	}
 }
