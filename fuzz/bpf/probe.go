@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -28,15 +27,15 @@ type Report struct {
 	Features     []FeatureReport
 	Capabilities []CapabilityReport
 	// LiveMax is the largest packet of live frames in bytes, LiveBatch the largest
-	// number of frames in flight; 0 where there are none.
+	// batch_size; 0 where there are no live frames, or none could be tried.
 	LiveMax, LiveBatch int
 }
 
-// TypeReport is what BPF_PROG_RUN does with programs of one type. All but the names
-// and errors is zero for a type that does not run.
+// TypeReport is what BPF_PROG_RUN does with programs of one type. All but the name
+// and the first two answers is zero for a type that does not run.
 type TypeReport struct {
-	// Type is the name as bpftool prints it, or for tracing and LSM programs that of
-	// the ELF section.
+	// Type is the name as bpftool prints it; tracing programs have a row for each
+	// kind, named as its ELF section.
 	Type string
 	// Load says whether a program of two instructions loads, Err whether
 	// BPF_PROG_RUN runs it.
@@ -46,14 +45,14 @@ type TypeReport struct {
 	// these ethertypes, 0 where they make no difference.
 	Min, Max, MinIPv4, MinIPv6 int
 	// Frags is the largest packet of an XDP program that declares xdp.frags, Meta the
-	// largest metadata in front of a packet, in bytes.
+	// largest metadata in front of a packet, in bytes; 0 for other types.
 	Frags, Meta int
 	// ContextMin and ContextMax bound the size of the context in bytes, for types
 	// without packets.
 	ContextMin, ContextMax int
 	// Context has the names of the context fields that may be other than zero, in the
-	// order of the structure. It is empty where the program gives the context its
-	// fields, as with raw tracepoints.
+	// order of the structure. There are none where the program decides what a context
+	// is, as with raw tracepoints.
 	Context []string
 	// Flags has an answer for each of repeat, run_on_cpu, checksum_complete and
 	// live_frames. Those that the kernel silently ignores for the type are left out.
@@ -85,13 +84,14 @@ type CapabilityReport struct {
 // Probe measures what this kernel runs and accepts with the privileges of the
 // calling process. It takes less than a second and leaves nothing behind: all is
 // done in a private network namespace, and what needs one is not tried where there
-// cannot be one. It may be called from any goroutine, and never fails: what is not
-// permitted makes answers unknown.
+// cannot be one. It never fails: what is not permitted makes answers unknown. It may
+// be called from any goroutine.
 func Probe() *Report {
 	found := kernel.Probe()
 	r := &Report{
 		Kernel: "unknown", Machine: runtime.GOARCH, CPUs: runtime.NumCPU(),
 		LiveMax: found.LiveMax, LiveBatch: found.LiveBatch,
+		Capabilities: capabilities(),
 	}
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
@@ -105,7 +105,6 @@ func Probe() *Report {
 		use := uses[f.Name]
 		r.Features = append(r.Features, FeatureReport{Name: f.Name, Err: answer(f.Err), For: use.purpose, Without: use.without})
 	}
-	r.Capabilities = capabilities()
 	return r
 }
 
@@ -114,8 +113,15 @@ func answer(err error) error {
 	if err == nil || errors.Is(err, kernel.ErrNo) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnknown, err)
+	return &unknownError{err}
 }
+
+// unknownError is an ErrUnknown whose text is the reason alone.
+type unknownError struct{ reason error }
+
+func (e *unknownError) Error() string        { return e.reason.Error() }
+func (e *unknownError) Unwrap() error        { return e.reason }
+func (e *unknownError) Is(target error) bool { return target == ErrUnknown }
 
 func newTypeReport(p *kernel.TypeProbe) TypeReport {
 	t := TypeReport{
