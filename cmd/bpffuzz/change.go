@@ -83,7 +83,7 @@ func fieldText(f *packet.Field, v uint64) string {
 	case f.Kind == packet.Address && f.Bits == 32:
 		return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}).String()
 	case f.Kind == packet.Address, f.Kind == packet.Check:
-		return fmt.Sprintf("%#0*x", f.Bits/4+2, v)
+		return fmt.Sprintf("0x%0*x", f.Bits/4, v)
 	}
 	return fmt.Sprint(v)
 }

@@ -37,7 +37,7 @@ does not fail, or any with --cover, keeps its coverage instead.
 The result is a corpus file, or a capture where the name ends in .pcap.`,
 		Example: `  bpffuzz minimize -c target.yaml -o small crash.pcap
   bpffuzz minimize --cover -o small.pcap fw.o bpffuzz-out/fw/corpus/0123456789abcdef`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              pointed(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: completeObject,
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args) },
 	}

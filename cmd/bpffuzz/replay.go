@@ -35,7 +35,7 @@ The exit code is 1 when an oracle or an invariant objects to an input.`,
   bpffuzz replay fw.o packet.bin
   bpffuzz replay -p xdp_fw --invariant 'verdict != "XDP_ABORTED"' fw.o traffic.pcap
   bpffuzz replay --repeat 100 --json fw.o bpffuzz-out/fw/corpus`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              pointed(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: completeObject,
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args) },
 	}

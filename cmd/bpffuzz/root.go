@@ -47,3 +47,13 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	}
 	return usageError("%s", text)
 }
+
+// pointed makes check's error point to the help.
+func pointed(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -54,7 +54,7 @@ exactly.`,
   bpffuzz run -c target.yaml --stop-on-finding
   bpffuzz run --seeds traffic.pcap --dict words.dict --invariant 'ret <= 4' lb.o
   bpffuzz run -c target.yaml --seed 1 -j 1 --execs 1000000 --json | tail -n 1 | jq .edges_found`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              pointed(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: completeObject,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("seed") {

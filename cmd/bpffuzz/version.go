@@ -13,7 +13,7 @@ func newVersion(u *ui) *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  bpffuzz version",
-		Args:    cobra.NoArgs,
+		Args:    pointed(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			u.print(fmt.Sprintf("bpffuzz %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
 			return nil
