@@ -179,13 +179,24 @@ func (p *Plan) Rewrite(rung Rung, variant Variant, mapName string) ([]asm.Instru
 	out := make([]asm.Instructions, len(p.programs))
 	for i := range p.programs {
 		prog := &p.programs[i]
-		for j, f := range prog.funcs {
-			code, err := insert(f, f.Insns, inserted[prog.same[j]])
-			if err != nil {
-				return nil, fmt.Errorf("instrumenting program %q: %w", prog.Name, err)
-			}
-			out[i] = append(out[i], code...)
+		code, err := prog.assemble(func(j int) []insertion { return inserted[prog.same[j]] })
+		if err != nil {
+			return nil, err
 		}
+		out[i] = code
+	}
+	return out, nil
+}
+
+// assemble returns the program with the insertions for each of its functions made.
+func (prog *program) assemble(insertions func(j int) []insertion) (asm.Instructions, error) {
+	var out asm.Instructions
+	for j, f := range prog.funcs {
+		code, err := insert(f, f.Insns, insertions(j))
+		if err != nil {
+			return nil, fmt.Errorf("instrumenting program %q: %w", prog.Name, err)
+		}
+		out = append(out, code...)
 	}
 	return out, nil
 }

@@ -1,0 +1,146 @@
+package instrument
+
+import (
+	"strings"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/cfg"
+)
+
+// throw is the kernel function that ends a program from anywhere; its argument
+// becomes the return value.
+const throw = "bpf_throw"
+
+// marks returns what goes before the calls of a function whose effect outlasts a
+// repetition. R0 is free there: a call overwrites it.
+func marks(f *cfg.Func, packets Packets, batchName string) []insertion {
+	var list []insertion
+	for i := range f.Insns {
+		ins := &f.Insns[i]
+		var code asm.Instructions
+		switch {
+		case ins.IsKfuncCall() && ins.Reference() == throw:
+			code = asm.Instructions{address(asm.R0, batchName, batchRet), asm.StoreMem(asm.R0, 0, asm.R1, asm.Word)}
+		case ins.IsKfuncCall() && !harmlessKfunc(ins.Reference()):
+			code = mark1(batchName, BatchDirty)
+		case ins.IsBuiltinCall() && packets == XDP && movesHead(asm.BuiltinFunc(ins.Constant)):
+			code = mark1(batchName, batchMoved)
+		case ins.IsBuiltinCall() && packets == SKB && !harmless(asm.BuiltinFunc(ins.Constant)):
+			code = mark1(batchName, BatchDirty)
+		}
+		if code != nil {
+			list = append(list, insertion{place: before, insn: i, code: code})
+		}
+	}
+	return list
+}
+
+func mark1(batchName string, off int) asm.Instructions {
+	return asm.Instructions{address(asm.R0, batchName, off), asm.StoreImm(asm.R0, 0, 1, asm.Word)}
+}
+
+// movesHead lists the helpers that make bytes in front of an XDP packet writable.
+func movesHead(fn asm.BuiltinFunc) bool {
+	return fn == asm.FnXdpAdjustHead || fn == asm.FnXdpAdjustMeta
+}
+
+// harmlessKfunc reports whether a kernel function leaves nothing of a packet
+// changed but its bytes.
+func harmlessKfunc(name string) bool {
+	for _, prefix := range [...]string{
+		"bpf_dynptr_", "bpf_xdp_metadata_", "bpf_rcu_", "bpf_obj_", "bpf_percpu_obj_", "bpf_refcount_", "bpf_list_",
+		"bpf_rbtree_", "bpf_iter_", "bpf_cast_", "bpf_rdonly_", "bpf_map_sum_", "bpf_preempt_", "bpf_local_irq_",
+		"bpf_skb_ct_", "bpf_xdp_ct_", "bpf_ct_", "bpf_arena_", "bpf_cpumask_", "bpf_wq_", "bpf_str",
+	} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// harmless reports whether a helper leaves nothing of an skb changed that the
+// prologue does not set anew: bytes, length, hash and the fields that programs write.
+// Helpers that are not known to be harmless are not.
+func harmless(fn asm.BuiltinFunc) bool {
+	if h := helperOf(fn); h.maps != asm.R0 {
+		return fn != asm.FnSkStorageGet && fn != asm.FnSkStorageDelete
+	}
+	switch fn {
+	case asm.FnTailCall, asm.FnLoop, asm.FnForEachMapElem, asm.FnSpinLock, asm.FnSpinUnlock, asm.FnKptrXchg, asm.FnTimerInit, asm.FnTimerSetCallback, asm.FnTimerStart, asm.FnTimerCancel,
+		asm.FnKtimeGetNs, asm.FnKtimeGetBootNs, asm.FnKtimeGetCoarseNs, asm.FnKtimeGetTaiNs, asm.FnJiffies64,
+		asm.FnGetPrandomU32, asm.FnGetSmpProcessorId, asm.FnGetNumaNodeId, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf,
+		asm.FnGetCurrentPidTgid, asm.FnGetCurrentUidGid, asm.FnGetCurrentComm, asm.FnTracePrintk, asm.FnTraceVprintk,
+		asm.FnSnprintf, asm.FnStrtol, asm.FnStrtoul, asm.FnStrncmp, asm.FnProbeRead, asm.FnProbeReadKernel, asm.FnProbeReadKernelStr, asm.FnProbeReadStr,
+		asm.FnSkbLoadBytes, asm.FnSkbLoadBytesRelative, asm.FnSkbStoreBytes, asm.FnSkbPullData, asm.FnSkbChangeTail,
+		asm.FnL3CsumReplace, asm.FnL4CsumReplace, asm.FnCsumDiff, asm.FnCsumUpdate, asm.FnCsumLevel,
+		asm.FnGetHashRecalc, asm.FnSetHash, asm.FnSetHashInvalid, asm.FnSkbEcnSetCe,
+		asm.FnRedirect, asm.FnRedirectPeer, asm.FnRedirectNeigh, asm.FnFibLookup, asm.FnCheckMtu,
+		asm.FnSkLookupTcp, asm.FnSkLookupUdp, asm.FnSkcLookupTcp, asm.FnSkRelease, asm.FnTcpCheckSyncookie,
+		asm.FnTcpGenSyncookie, asm.FnTcpRawGenSyncookieIpv4, asm.FnTcpRawGenSyncookieIpv6, asm.FnTcpRawCheckSyncookieIpv4, asm.FnTcpRawCheckSyncookieIpv6,
+		asm.FnSkbGetTunnelKey, asm.FnSkbGetTunnelOpt, asm.FnSkbGetXfrmState,
+		asm.FnRingbufSubmit, asm.FnRingbufDiscard, asm.FnRingbufSubmitDynptr, asm.FnRingbufDiscardDynptr,
+		asm.FnDynptrFromMem, asm.FnDynptrRead, asm.FnDynptrWrite, asm.FnDynptrData,
+		asm.FnPerCpuPtr, asm.FnThisCpuPtr:
+		return true
+	}
+	return false
+}
+
+// Sockets reports whether a program looks at the socket of its skb, whose addresses
+// the kernel takes from the packet of a call, and Headers whether it looks at what
+// the kernel derives from the Ethernet header of that packet. Both err on the side of yes.
+func (p *Plan) Sockets() bool { return p.anyInstruction(looksAtSocket) }
+
+// Headers is explained at Sockets.
+func (p *Plan) Headers() bool { return p.anyInstruction(looksAtHeader) }
+
+// WireLen reports whether a program may look at the length on the wire, which in a
+// call with a context follows from the packet of the call.
+func (p *Plan) WireLen() bool {
+	return p.anyInstruction(func(ins *asm.Instruction) bool { return loads(ins, 160, 164) })
+}
+
+func (p *Plan) anyInstruction(is func(*asm.Instruction) bool) bool {
+	for _, fn := range p.funcs {
+		for i := range fn.Insns {
+			if is(&fn.Insns[i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// loads reports whether ins may load bytes [lo, hi) of the context: addresses of
+// contexts have no offset but that of the load.
+func loads(ins *asm.Instruction, lo, hi int16) bool {
+	return ins.OpCode.Class() == asm.LdXClass && ins.Offset >= lo && ins.Offset < hi && ins.Src != asm.R10
+}
+
+func looksAtSocket(ins *asm.Instruction) bool {
+	if !ins.IsBuiltinCall() {
+		return loads(ins, 168, 176)
+	}
+	switch asm.BuiltinFunc(ins.Constant) {
+	case asm.FnGetSocketCookie, asm.FnGetSocketUid, asm.FnSkbCgroupId, asm.FnSkbAncestorCgroupId, asm.FnSkbUnderCgroup,
+		asm.FnSkStorageGet, asm.FnSkStorageDelete, asm.FnSkFullsock, asm.FnTcpSock:
+		return true
+	}
+	return false
+}
+
+func looksAtHeader(ins *asm.Instruction) bool {
+	switch {
+	case ins.IsKfuncCall():
+		return true
+	case !ins.IsBuiltinCall():
+		return loads(ins, 4, 8) || loads(ins, 16, 20)
+	}
+	switch asm.BuiltinFunc(ins.Constant) {
+	case asm.FnGetHashRecalc, asm.FnSkbEcnSetCe, asm.FnSkbLoadBytesRelative:
+		return true
+	}
+	return !harmless(asm.BuiltinFunc(ins.Constant))
+}
