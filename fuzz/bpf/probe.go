@@ -52,7 +52,8 @@ type TypeReport struct {
 	ContextMin, ContextMax int
 	// Context has the names of the context fields that may be other than zero, in the
 	// order of the structure. There are none where the program decides what a context
-	// is, as with raw tracepoints.
+	// is, as with raw tracepoints. Whether rx_queue_index is one is seen only where
+	// there can be a private network namespace, with an interface that has queues.
 	Context []string
 	// Flags has an answer for each of repeat, run_on_cpu, checksum_complete and
 	// live_frames. Those that the kernel silently ignores for the type are left out.

@@ -112,6 +112,9 @@ func (p *prober) do() {
 // features puts the namespace, whose answer is known last, in front.
 func (p *prober) features() *Features {
 	f := FeatureProbe{Name: "network-namespace", Err: p.isolation}
+	if errors.Is(p.isolation, unix.EINVAL) {
+		f.Err = no(p.isolation) // a kernel without namespaces
+	}
 	p.found.Features = append([]FeatureProbe{f}, p.found.Features...)
 	return &p.found
 }
@@ -120,10 +123,11 @@ func (p *prober) add(name string, err error) {
 	p.found.Features = append(p.found.Features, FeatureProbe{name, err})
 }
 
-// errIsolation is why a thing is not tried without a private network namespace.
+// errIsolation is why a thing is not tried without a private network namespace, nil
+// inside of one.
 func (p *prober) errIsolation() error {
 	if p.isolated {
 		return nil
 	}
-	return errors.New("not tried without a private network namespace: it would touch the machine's own; missing CAP_SYS_ADMIN: run as root or grant it")
+	return fmt.Errorf("not tried, since it would touch the machine's own network: %w", p.isolation)
 }
