@@ -104,13 +104,13 @@ func Probe() *Report {
 	uses := featureUses()
 	for _, f := range found.Features {
 		use := uses[f.Name]
-		r.Features = append(r.Features, FeatureReport{Name: f.Name, Err: answer(f.Err), For: use.purpose, Without: use.without})
+		r.Features = append(r.Features, FeatureReport{Name: f.Name, Err: reported(f.Err), For: use.purpose, Without: use.without})
 	}
 	return r
 }
 
-// answer turns the kernel package's marking round: there a no is marked.
-func answer(err error) error {
+// reported turns the kernel package's marking round: there a no is marked.
+func reported(err error) error {
 	if err == nil || errors.Is(err, kernel.ErrNo) {
 		return err
 	}
@@ -126,13 +126,13 @@ func (e *unknownError) Is(target error) bool { return target == ErrUnknown }
 
 func newTypeReport(p *kernel.TypeProbe) TypeReport {
 	t := TypeReport{
-		Type: p.Name, Load: answer(p.Load), Err: answer(p.Run),
+		Type: p.Name, Load: reported(p.Load), Err: reported(p.Run),
 		Min: p.Packet.Min, Max: p.Packet.Max, MinIPv4: p.MinIPv4, MinIPv6: p.MinIPv6,
 		Frags: p.Frags, Meta: p.Meta,
 		ContextMin: p.Context.Min, ContextMax: p.Context.Max, Context: p.Fields,
 	}
 	for _, f := range p.Flags {
-		t.Flags = append(t.Flags, FlagReport{f.Name, answer(f.Err)})
+		t.Flags = append(t.Flags, FlagReport{f.Name, reported(f.Err)})
 	}
 	return t
 }
