@@ -23,8 +23,8 @@ Exit codes: 0 nothing is wrong, 1 there are findings, 2 the command could not ru
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
-		Args:          noCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:                       noCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(u.stdout)
 	root.SetErr(u.stderr)

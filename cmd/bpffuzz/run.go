@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,11 +152,13 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	defer cancel()
 	progress := newProgress(u, out, cancel)
 	opts.Progress = progress.tick
-	u.say("fuzzing %s (%s) of %s: %d edges, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
-		s.path, s.target.Table().Observable(), count(f.workers, "worker"), f.seed, out.dir)
+	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
+		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
 	result, err := fuzz.Run(ctx, s.target, opts)
 	if result != nil {
-		err = errors.Join(err, progress.err, f.finish(u, out, result))
+		// What went wrong first is the reason for what went wrong later.
+		finish := f.finish(u, out, result)
+		err = cmp.Or(err, progress.err, finish)
 	}
 	if err != nil {
 		return err
