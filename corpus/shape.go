@@ -14,6 +14,16 @@ type Shape struct {
 	// Packet bounds the length of Step.Packet, in bytes. Max 0 means that the type
 	// takes no packet.
 	Packet Bounds
+	// Payload says that a packet is bytes for an application, without headers. Where
+	// it is not set, a packet begins with an Ethernet header.
+	Payload bool
+	// Hidden is how many bytes at the packet's start the program does not see. The
+	// kernel gives zeros for them in data_out, executors the input's bytes, with the
+	// ethertype of the IP version that is in the output.
+	Hidden int
+	// NoResult says that an outcome's packet is none: it is empty or, for a flow
+	// dissector, struct bpf_flow_keys, which is the outcome's context as well.
+	NoResult bool
 	// MinIPv4 and MinIPv6 are the smallest lengths that the kernel accepts where the
 	// ethertype says IPv4 or IPv6; 0 where it makes no difference.
 	MinIPv4, MinIPv6 int

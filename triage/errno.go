@@ -35,6 +35,8 @@ func explained(shape *corpus.Shape, in *corpus.Input, step *corpus.Step, errno s
 		return true // the machine's state: a signal, no memory left
 	case syscall.ENOSPC:
 		return true // the packet grew beyond the executor's buffer; its beginning is there
+	case syscall.ENODATA:
+		return true // an executor's word for an event that did not reach the program
 	case syscall.EINVAL:
 		// Lengths outside the limits, and flags or a CPU that the type does not take.
 		return step.Flags != 0 || step.CPU != 0 || shape.Check(in) != nil

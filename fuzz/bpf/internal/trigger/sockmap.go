@@ -1,0 +1,165 @@
+package trigger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// maxStream bounds the bytes that go through a stream, so that they fit in the
+// buffers of its sockets.
+const maxStream = 4096
+
+// streams are two TCP connections over loopback with one end of each in the
+// program's socket maps: the near end of the first under key 0, that of the second
+// under key 1. The program is attached to the first map.
+type streams struct {
+	program  *Program
+	listener socket
+	maps     []*ebpf.Map
+	own      *ebpf.Map // where the program has no map, closed with the trigger
+	attached ebpf.AttachType
+	ends     [4]socket
+	buf      []byte
+	key      []byte
+}
+
+// Indices of the ends of streams, by which Seen.Socket names them.
+const (
+	near    = iota // key 0
+	far            // the other end of it
+	nearToo        // key 1
+	farToo
+)
+
+func newStreams(p Program) (*streams, error) {
+	if err := prepareNamespace(); err != nil {
+		return nil, err
+	}
+	s := &streams{program: &p, buf: make([]byte, 0, 2*maxStream), ends: [4]socket{noSocket, noSocket, noSocket, noSocket}}
+	if s.maps = socketMaps(p.Maps); len(s.maps) == 0 {
+		own, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.SockMap, KeySize: 4, ValueSize: 4, MaxEntries: 2})
+		if err != nil {
+			return nil, fmt.Errorf("making a socket map: %w", err)
+		}
+		s.own, s.maps = own, []*ebpf.Map{own}
+	}
+	var errno unix.Errno
+	s.listener, errno = listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), serverPort))
+	if errno != 0 {
+		return nil, errors.Join(fmt.Errorf("listening on loopback: %w", errno), s.Close())
+	}
+	return s, nil
+}
+
+// socketMaps returns the maps that hold sockets of streams, by name.
+func socketMaps(maps map[string]*ebpf.Map) []*ebpf.Map {
+	var names []string
+	for name, m := range maps {
+		if t := m.Type(); t == ebpf.SockMap || t == ebpf.SockHash {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	list := make([]*ebpf.Map, len(names))
+	for i, name := range names {
+		list[i] = maps[name]
+	}
+	return list
+}
+
+// attach attaches the program to the first map.
+func (s *streams) attach(prog *ebpf.Program, attach ebpf.AttachType) error {
+	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: s.maps[0].FD(), Program: prog, Attach: attach})
+	if err != nil {
+		return fmt.Errorf("attaching to a socket map: %w", err)
+	}
+	return nil
+}
+
+// detach undoes attach.
+func (s *streams) detach(prog *ebpf.Program, attach ebpf.AttachType) error {
+	return link.RawDetachProgram(link.RawDetachProgramOptions{Target: s.maps[0].FD(), Program: prog, Attach: attach})
+}
+
+// open makes fresh connections and puts them into the maps.
+func (s *streams) open() (err error) {
+	for i := 0; i < len(s.ends); i += 2 {
+		if s.ends[i+1], s.ends[i], err = pair(s.listener); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.maps {
+		for key, end := range [...]socket{s.ends[near], s.ends[nearToo]} {
+			if uint32(key) >= m.MaxEntries() {
+				continue
+			}
+			if err := s.put(m, key, end); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// put stores a socket under a number, which a key of any size begins with.
+func (s *streams) put(m *ebpf.Map, key int, end socket) error {
+	size := int(m.KeySize())
+	s.key = slices.Grow(s.key[:0], max(size, 4))[:max(size, 4)]
+	clear(s.key)
+	binary.NativeEndian.PutUint32(s.key, uint32(key))
+	value := make([]byte, m.ValueSize())
+	binary.NativeEndian.PutUint32(value, uint32(end))
+	if err := m.Put(s.key[:size], value); err != nil {
+		return fmt.Errorf("putting a socket into a map: %w", err)
+	}
+	return nil
+}
+
+// collect reads what has arrived anywhere, and waits for the rest of size bytes as
+// long as the program let them pass.
+func (s *streams) collect(size int, seen *Seen) {
+	s.buf = s.buf[:0]
+	for s.read(seen); len(s.buf) < size; s.read(seen) {
+		if ret, runs := s.program.last(); runs == 0 || ret == 0 {
+			break
+		}
+		var fds [len(s.ends)]unix.PollFd
+		for i, end := range s.ends {
+			fds[i] = unix.PollFd{Fd: int32(end), Events: unix.POLLIN}
+		}
+		if !poll(fds[:], patience) || !readable(fds[:]) {
+			break
+		}
+	}
+	seen.Packet = s.buf
+}
+
+// readable reports whether there is anything but an error or an end.
+func readable(fds []unix.PollFd) bool {
+	return slices.ContainsFunc(fds, func(fd unix.PollFd) bool {
+		return fd.Revents&unix.POLLIN != 0 && fd.Revents&(unix.POLLHUP|unix.POLLERR) == 0
+	})
+}
+
+func (s *streams) read(seen *Seen) {
+	for i, end := range s.ends {
+		var any bool
+		if s.buf, any = end.receive(s.buf); any && seen.Socket == NoSocket {
+			seen.Socket = uint32(i)
+		}
+	}
+}
+
+// Close gives back sockets and what the trigger made.
+func (s *streams) Close() error {
+	closeAll(s.ends[:])
+	s.listener.close()
+	return s.own.Close()
+}
