@@ -38,6 +38,7 @@ type executor struct {
 	ctx    []byte    // context given to the kernel
 	result corpus.Outcome
 	ctxOut [][]byte // output contexts of the steps of the input run alone
+	why    string   // this one and not another
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
@@ -88,7 +89,7 @@ func carve(n, size int) [][]byte {
 
 // Describe implements fuzz.Executor.
 func (e *executor) Describe() string {
-	return "single: one BPF_PROG_RUN call for each packet, instrumented " + e.target.Rung()
+	return "single: one BPF_PROG_RUN call for each packet, instrumented " + e.target.Rung() + e.why
 }
 
 // Batch implements fuzz.Executor.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
-	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
@@ -30,6 +29,9 @@ type Options struct {
 	Setup
 	// MaxSteps bounds the steps of an input; 0 means 1.
 	MaxSteps int
+	// Executor is how packets are run: "batch" for many in one call, "single" for one,
+	// "auto" or "" for what suits the program.
+	Executor string
 }
 
 // Target is a program of an object with its tail-call targets, ready to be loaded
@@ -45,6 +47,8 @@ type Target struct {
 	step    instrument.Step         // of the ladder, that the kernel accepts
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	notes   []string
+	linear  int    // size of the largest packet without fragments
+	mode    string // Options.Executor
 }
 
 // NewTarget chooses the program, sets the object up, finds out by trial which
@@ -56,7 +60,7 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	spec := obj.spec.Copy()
-	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec)}
+	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec), mode: opts.Executor}
 	if err := t.setUp(&opts); err != nil {
 		return nil, err
 	}
@@ -92,7 +96,7 @@ func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	if t.shape, err = newShape(t.spec, prog, limits); err != nil {
 		return err
 	}
-	t.shape.MaxSteps = max(maxSteps, 1)
+	t.shape.MaxSteps, t.linear = max(maxSteps, 1), limits.Max
 	if t.shape.Chance = chanceHelpers(programs); len(t.shape.Chance) > 0 {
 		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
 	}
@@ -229,7 +233,3 @@ func (t *Target) Rung() string { return t.step.String() }
 
 // Notes are what a user should know of how the target was set up, a line each.
 func (t *Target) Notes() []string { return t.notes }
-
-// NewExecutor implements fuzz.Target. It locks the calling goroutine to its thread
-// for good and moves the thread into a network namespace of its own.
-func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) { return newExecutor(t, worker) }

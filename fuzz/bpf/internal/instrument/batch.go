@@ -141,7 +141,9 @@ func (l *BatchLayout) Packet(i int) int { return l.Meta(i) + metaRoom }
 func (l *BatchLayout) Meta(i int) int { return l.In + i*l.Stride }
 
 // OutRoom returns how much room an input's output takes at most.
-func (l *BatchLayout) OutRoom(packet, meta int) int { return (packet+meta+batchSlack+line-1)/line*line }
+func (l *BatchLayout) OutRoom(packet, meta int) int {
+	return (packet + meta + batchSlack + line - 1) / line * line
+}
 
 // Init writes the constants that the program reads.
 func (l *BatchLayout) Init(value []byte) {

@@ -96,10 +96,9 @@ func (p *Plan) Sockets() bool { return p.anyInstruction(looksAtSocket) }
 // Headers is explained at Sockets.
 func (p *Plan) Headers() bool { return p.anyInstruction(looksAtHeader) }
 
-// WireLen reports whether a program may look at the length on the wire, which in a
-// call with a context follows from the packet of the call.
-func (p *Plan) WireLen() bool {
-	return p.anyInstruction(func(ins *asm.Instruction) bool { return loads(ins, 160, 164) })
+// Loads reports whether a program may load bytes [lo, hi) of its context.
+func (p *Plan) Loads(lo, hi int16) bool {
+	return p.anyInstruction(func(ins *asm.Instruction) bool { return loads(ins, lo, hi) })
 }
 
 func (p *Plan) anyInstruction(is func(*asm.Instruction) bool) bool {

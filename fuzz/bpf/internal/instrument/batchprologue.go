@@ -274,8 +274,13 @@ func (b *batchCode) fillSKB() {
 		b.add(asm.StoreMem(regCtx, off, asm.R2, asm.Word))
 	}
 	for _, f := range [...][2]int16{
-		{skbMark, DescMark}, {skbPriority, DescPriority},
-		{skbCB, DescCB}, {skbCB + 4, DescCB + 4}, {skbCB + 8, DescCB + 8}, {skbCB + 12, DescCB + 12}, {skbCB + 16, DescCB + 16},
+		{skbMark, DescMark},
+		{skbPriority, DescPriority},
+		{skbCB, DescCB},
+		{skbCB + 4, DescCB + 4},
+		{skbCB + 8, DescCB + 8},
+		{skbCB + 12, DescCB + 12},
+		{skbCB + 16, DescCB + 16},
 	} {
 		b.load(asm.R2, f[1], asm.Word)
 		b.add(asm.StoreMem(regCtx, f[0], asm.R2, asm.Word))

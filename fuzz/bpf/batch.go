@@ -1,0 +1,298 @@
+package bpf
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+)
+
+// batchExecutor runs the steps of a batch with one BPF_PROG_RUN call, or few: the
+// program takes one packet after another from memory that it shares with us, where
+// mutators wrote them, and leaves there what came of them. What a batch cannot do
+// the single executor does.
+type batchExecutor struct {
+	single *executor
+	inst   *batchInstance
+	batch  *fuzz.Batch
+
+	looksAt struct{ headers, wireLen, ingress, segs, hwtstamp bool }
+	jobs    []job
+	rows    []int // jobs with which a row of one key begins
+	alone   []int // inputs that do not go into batches
+	failed  []bool
+	kept    [][]byte // outputs of slots that the single executor ran
+	stretch int      // descriptors that the next call gets
+
+	// For sortJobs.
+	sorted []job
+	next   [batchSlots]int
+	table  [2 * batchSlots]keyEntry
+}
+
+// newBatchExecutor makes an executor of batches on top of one that runs single
+// packets, on the same thread. The error says in one line why there can be none;
+// single is as it was then.
+func newBatchExecutor(single *executor) (*batchExecutor, error) {
+	t := single.target
+	layout, err := t.batchLayout()
+	if err != nil {
+		return nil, err
+	}
+	inst, err := t.loadBatch(layout)
+	if err != nil {
+		return nil, err
+	}
+	n := layout.Slots
+	b := &batchExecutor{
+		single: single, inst: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
+		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
+		failed: make([]bool, n), kept: make([][]byte, n), stretch: n,
+	}
+	b.looksAt.headers = layout.Packets == instrument.SKB && t.plan.Headers()
+	b.looksAt.wireLen = t.plan.Loads(skbOffWireLen, skbOffWireLen+4)
+	b.looksAt.ingress = t.plan.Loads(skbOffIngress, skbOffIngress+4)
+	b.looksAt.segs = t.plan.Loads(skbOffGSOSegs, skbOffGSOSegs+4)
+	b.looksAt.hwtstamp = t.plan.Loads(skbOffHWTstamp, skbOffHWTstamp+8)
+	return b, nil
+}
+
+// steps returns the slots: packets and metadata lie in the batch map.
+func (b *batchInstance) steps(shape *corpus.Shape) []corpus.Step {
+	l := b.batch
+	steps := make([]corpus.Step, l.Slots)
+	contexts, chances := carve(l.Slots, shape.ContextSize), carve(l.Slots, chanceRoom)
+	for i := range steps {
+		packet, meta := l.Packet(i), l.Meta(i)
+		steps[i] = corpus.Step{
+			Packet: b.value[packet : packet : packet+l.Room], Meta: b.value[meta : meta : meta+shape.Meta.Max],
+			Context: contexts[i][:0], Chance: chances[i][:0],
+		}
+	}
+	return steps
+}
+
+func (b *batchExecutor) target() *Target { return b.single.target }
+
+// Describe implements fuzz.Executor.
+func (b *batchExecutor) Describe() string {
+	return fmt.Sprintf("batch: up to %d packets in one BPF_PROG_RUN call, instrumented %s", b.inst.batch.Slots, b.target().Rung())
+}
+
+// Batch implements fuzz.Executor.
+func (b *batchExecutor) Batch() *fuzz.Batch { return b.batch }
+
+// Cover implements fuzz.Executor.
+func (b *batchExecutor) Cover() []byte { return b.inst.mem[:b.target().table.Len()] }
+
+// Run implements fuzz.Executor. All inputs start from one map state, which is put
+// back before; what one of them changes the next ones see.
+func (b *batchExecutor) Run(context.Context) error {
+	clear(b.Cover())
+	if err := b.inst.state.restore(); err != nil {
+		return err
+	}
+	b.plan()
+	b.describe()
+	for i, first := range b.rows {
+		end := len(b.jobs)
+		if i+1 < len(b.rows) {
+			end = b.rows[i+1]
+		}
+		b.runRow(first, end)
+	}
+	b.collect()
+	return b.runAlone()
+}
+
+// plan divides the inputs into those that go into a batch and the others.
+func (b *batchExecutor) plan() {
+	b.jobs, b.alone = b.jobs[:0], b.alone[:0]
+	slot := 0
+	for i := range b.batch.Len() {
+		in := b.batch.Input(i)
+		begin := len(b.jobs)
+		fits := len(in.Maps) == 0
+		for n := range in.Steps {
+			s := &in.Steps[n]
+			if fits = fits && b.fits(s); !fits {
+				break
+			}
+			b.jobs = append(b.jobs, job{slot: slot + n, last: n == len(in.Steps)-1, key: b.keyOf(s.Packet)})
+		}
+		if !fits {
+			b.jobs = b.jobs[:begin]
+			b.alone = append(b.alone, i)
+		}
+		slot += len(in.Steps)
+	}
+	b.order()
+}
+
+// describe writes the descriptors.
+func (b *batchExecutor) describe() {
+	l, steps := b.inst.batch, b.batch.Slots()
+	native := binary.NativeEndian
+	out := 0
+	for i := range b.jobs {
+		j := &b.jobs[i]
+		s := &steps[j.slot]
+		d := b.inst.value[l.Desc(i):][:instrument.DescSize]
+		clear(d)
+		native.PutUint32(d[instrument.DescIn:], uint32(j.slot*l.Stride))
+		native.PutUint32(d[instrument.DescOut:], uint32(out))
+		native.PutUint32(d[instrument.DescLen:], uint32(len(s.Packet)))
+		native.PutUint16(d[instrument.DescMeta:], uint16(len(s.Meta)))
+		if j.last {
+			d[instrument.DescFlags] = 1
+		}
+		out += l.OutRoom(len(s.Packet), len(s.Meta))
+		if len(s.Context) > 0 && l.Packets == instrument.SKB {
+			b.describeContext(d, b.legal(s))
+		}
+	}
+}
+
+// describeContext copies the fields that programs can write.
+func (b *batchExecutor) describeContext(d, ctx []byte) {
+	copy(d[instrument.DescMark:][:4], ctx[8:])
+	copy(d[instrument.DescPriority:][:4], ctx[32:])
+	copy(d[instrument.DescCB:][:20], ctx[48:])
+	copy(d[instrument.DescTstamp:][:8], ctx[152:])
+}
+
+// runRow runs the descriptors [at, end), whose packets are alike in what a call
+// fixes.
+func (b *batchExecutor) runRow(at, end int) {
+	steps := b.batch.Slots()
+	header := b.inst.value[:instrument.BatchHeader]
+	native := binary.NativeEndian
+	for at < end {
+		limit := min(end, at+b.stretch)
+		clear(header)
+		native.PutUint32(header[instrument.BatchIndex:], uint32(at))
+		native.PutUint32(header[instrument.BatchLimit:], uint32(limit))
+		b.inst.run.SetData(steps[b.jobs[at].slot].Packet, nil)
+		b.inst.run.SetRepeat(uint32(limit - at + 1))
+		errno := b.inst.run.DoLong()
+		next := int(native.Uint32(header[instrument.BatchIndex:]))
+		if errno == unix.EINTR {
+			next -= int(native.Uint32(header[instrument.BatchRunning:])) // its outcome is lost
+		} else if errno != 0 || next <= at {
+			b.fail(at, end)
+			return
+		}
+		b.adapt(next-at, limit-at)
+		at = next
+	}
+}
+
+// adapt learns how far calls get: each repetition behind an early stop is lost.
+func (b *batchExecutor) adapt(done, wanted int) {
+	if done < wanted {
+		b.stretch = max(done, 1)
+		return
+	}
+	b.stretch = min(2*b.stretch, b.inst.batch.Slots)
+}
+
+// fail says that descriptors [at, end) have no outcome.
+func (b *batchExecutor) fail(at, end int) {
+	for ; at < end; at++ {
+		d := b.inst.value[b.inst.batch.Desc(at):]
+		binary.NativeEndian.PutUint32(d[instrument.DescFailed:], 1)
+	}
+}
+
+// collect makes outcomes of the descriptors; those that have none run alone.
+func (b *batchExecutor) collect() {
+	l, outcomes := b.inst.batch, b.batch.Outcomes()
+	native := binary.NativeEndian
+	failed := false
+	for i := range b.jobs {
+		d := b.inst.value[l.Desc(i):][:instrument.DescSize]
+		slot := b.jobs[i].slot
+		if native.Uint32(d[instrument.DescFailed:]) != 0 {
+			b.failed[slot], failed = true, true
+			continue
+		}
+		from := l.Out + int(native.Uint32(d[instrument.DescOut:]))
+		end := from + int(native.Uint32(d[instrument.DescOutLen:]))
+		outcomes[slot] = corpus.StepOutcome{Ret: native.Uint32(d[instrument.DescRet:]), Packet: b.inst.value[from:end:end]}
+	}
+	if !failed {
+		return
+	}
+	slot := 0
+	for i := range b.batch.Len() {
+		again := false
+		for range b.batch.Input(i).Steps {
+			again = again || b.failed[slot]
+			b.failed[slot] = false
+			slot++
+		}
+		if again {
+			b.alone = append(b.alone, i)
+		}
+	}
+}
+
+// runAlone has the single executor run what did not fit into batches, from the
+// initial state.
+func (b *batchExecutor) runAlone() error {
+	if len(b.alone) == 0 {
+		return nil
+	}
+	e := b.single
+	clear(e.Cover())
+	for _, i := range b.alone {
+		in, out := b.batch.Input(i), b.batch.Outcome(i)
+		if err := e.prepare(e.hot, in); err != nil {
+			return err
+		}
+		for n := range in.Steps {
+			if err := e.step(e.hot, &in.Steps[n], &out.Steps[n], e.out[0], nil); err != nil {
+				return err
+			}
+			b.keep(i, n)
+		}
+		e.hot.foldLoops()
+	}
+	all := b.Cover()
+	for i, bits := range e.Cover() {
+		all[i] |= bits
+	}
+	return nil
+}
+
+// keep moves the output of a step out of the way of the next one.
+func (b *batchExecutor) keep(input, step int) {
+	o := &b.batch.Outcome(input).Steps[step]
+	slot := input // of the first step, where inputs have one
+	if b.target().shape.MaxSteps > 1 {
+		slot = step
+		for i := range input {
+			slot += len(b.batch.Input(i).Steps)
+		}
+	}
+	b.kept[slot] = append(b.kept[slot][:0], o.Packet...)
+	o.Packet = b.kept[slot]
+}
+
+// Alone implements fuzz.Executor.
+func (b *batchExecutor) Alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
+	return b.single.Alone(ctx, in, want)
+}
+
+// Recreate implements fuzz.Executor. The programs that run batches stay: what they
+// find is confirmed alone.
+func (b *batchExecutor) Recreate(ctx context.Context) error { return b.single.Recreate(ctx) }
+
+// Close implements fuzz.Executor.
+func (b *batchExecutor) Close() error { return errors.Join(b.inst.Close(), b.single.Close()) }
