@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -72,11 +73,19 @@ func (o *output) report(f *triage.Finding) error {
 	o.found = append(o.found, f)
 	o.mu.Unlock()
 	if o.before[f.Key] {
-		o.u.say("finding: %s: %s\nbpffuzz:   known since an earlier run: %s", f.Oracle, f.Title, path)
+		o.u.say("finding: %s\nbpffuzz:   known since an earlier run: %s", headline(f), path)
 		return nil
 	}
-	o.u.say("finding: %s: %s\nbpffuzz:   written to %s\nbpffuzz:   replay it with: %s", f.Oracle, f.Title, path, withFinding(o.command, path))
+	o.u.say("finding: %s\nbpffuzz:   written to %s\nbpffuzz:   replay it with: %s", headline(f), path, withFinding(o.command, path))
 	return nil
+}
+
+// headline says what is wrong. An invariant's title has its name already.
+func headline(f *triage.Finding) string {
+	if strings.HasPrefix(f.Oracle, "invariant-") {
+		return f.Title
+	}
+	return f.Oracle + ": " + f.Title
 }
 
 // list returns the findings of this run so far.

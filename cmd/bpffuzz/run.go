@@ -137,7 +137,8 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 
 func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 	if f.out == "" {
-		f.out = filepath.Join("bpffuzz-out", s.target.Shape().Program)
+		// The name is the object's: it must not lead elsewhere.
+		f.out = filepath.Join("bpffuzz-out", filepath.Base(filepath.Join("/", s.target.Shape().Program)))
 	}
 	return openOutput(f.out, replayCommand(&f.targetFlags), u)
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/triage"
+)
+
+func TestProgressLine(t *testing.T) {
+	before := &fuzz.Stats{Elapsed: 3 * time.Second, Execs: 1000}
+	now := &fuzz.Stats{
+		Elapsed: 6*time.Second + 40*time.Millisecond, Execs: 1_234_567, Edges: 120, Total: 250,
+		Corpus: 57, Newest: 1200 * time.Millisecond, Findings: 1,
+	}
+	const want = "elapsed: 6s, execs: 1234567 (405779/sec), edges: 120/250, corpus: 57 (newest 1s ago), findings: 1"
+	if got := progressLine(now, rate(before, now)); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if got := rate(now, now); got != 0 {
+		t.Errorf("rate %v of no time", got)
+	}
+}
+
+func TestReplayCommand(t *testing.T) {
+	t.Setenv("SUDO_UID", "")
+	for name, test := range map[string]struct {
+		flags targetFlags
+		want  string
+	}{
+		"object":      {targetFlags{object: "a.o"}, "replay a.o out/f"},
+		"target file": {targetFlags{config: "my targets/t.yaml"}, "replay -c 'my targets/t.yaml' out/f"},
+		"all": {
+			targetFlags{config: "t.yaml", program: "p", object: "a.o", invariants: []string{"ret < 4", "it's"}, oracles: []string{"verdict=off"}},
+			`replay -c t.yaml -p p --invariant 'ret < 4' --invariant 'it'\''s' --oracle verdict=off a.o out/f`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := withFinding(replayCommand(&test.flags), "out/f")
+			if _, words, _ := strings.Cut(got, " "); words != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+	t.Setenv("SUDO_UID", "1000")
+	if got := replayCommand(&targetFlags{}); !strings.HasPrefix(got, "sudo ") {
+		t.Errorf("%q does not have the privileges of the run", got)
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	var said strings.Builder
+	u := &ui{stderr: &said}
+	u.fail(errors.Join(errors.New("one"), errors.New("two")))
+	u.warn("%v", errors.New("three\nfour"))
+	if want := "bpffuzz: one; two\nbpffuzz: warning: three; four\n"; said.String() != want {
+		t.Errorf("said %q, want %q", said.String(), want)
+	}
+}
+
+func TestHeadline(t *testing.T) {
+	for oracle, want := range map[string]string{"verdict": "verdict: bad", "invariant-x": "bad"} {
+		if got := headline(&triage.Finding{Oracle: oracle, Title: "bad"}); got != want {
+			t.Errorf("%s: %q, want %q", oracle, got, want)
+		}
+	}
+}
