@@ -145,6 +145,9 @@ func call(ins *asm.Instruction) string {
 	case ins.OpCode.Source() == asm.RegSource:
 		return "callx " + wide(ins.Dst)
 	}
+	if ref := ins.Reference(); ref != "" { // a loaded program has an address, and no number
+		return "call " + ref
+	}
 	return fmt.Sprintf("call %s#%d", Helper(asm.BuiltinFunc(ins.Constant)), ins.Constant)
 }
 
