@@ -26,6 +26,7 @@ func replayCommand(f *targetFlags) string {
 	for _, text := range f.oracles {
 		option("--oracle", text)
 	}
+	words = append(words, f.live.words()...)
 	if f.object != "" {
 		words = append(words, shellWord(f.object))
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/triage"
 	"github.com/bpffuzz/bpffuzz/triage/report"
 )
@@ -27,6 +28,7 @@ type output struct {
 	before   map[string]bool // keys of findings that an earlier run left
 	command  string          // replays a finding, see report.Options
 	started  time.Time
+	live     func() *bpf.LiveReport // nil where there is none
 
 	mu    sync.Mutex
 	found []*triage.Finding // of this run

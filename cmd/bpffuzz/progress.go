@@ -24,15 +24,20 @@ func newProgress(u *ui, out *output, stop context.CancelFunc) *progress {
 
 // tick is called from one goroutine at a time.
 func (p *progress) tick(s fuzz.Stats) {
-	if !p.spoken {
-		p.u.detail("executor: %s", s.Executor)
-		p.spoken = true
-	}
+	p.introduce(&s)
 	p.u.say("%s", progressLine(&s, rate(&p.last, &s)))
 	p.last = s
 	if err := p.out.write(newSummary(&s, p.out.list(), p.out)); err != nil {
 		p.err = fmt.Errorf("writing the statistics to %s: %w", p.out.dir, explainFull(err))
 		p.stop()
+	}
+}
+
+// introduce says once which executor was chosen, and why.
+func (p *progress) introduce(s *fuzz.Stats) {
+	if !p.spoken && s.Executor != "" {
+		p.u.say("executor %s", s.Executor)
+		p.spoken = true
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 )
 
 // replayFlags are the flags of replay.
@@ -79,10 +80,12 @@ func (f *replayFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
-	return f.finish(u, results)
+	live := s.target.LiveReport()
+	sayLive(u, live)
+	return f.finish(u, results, live)
 }
 
-func (f *replayFlags) finish(u *ui, results []*replayed) error {
+func (f *replayFlags) finish(u *ui, results []*replayed, live *bpf.LiveReport) error {
 	failing := 0
 	for _, r := range results {
 		if r.failing() {
@@ -91,9 +94,10 @@ func (f *replayFlags) finish(u *ui, results []*replayed) error {
 	}
 	if f.json {
 		err := u.printJSON(struct {
-			Failing int         `json:"failing"`
-			Inputs  []*replayed `json:"inputs"`
-		}{failing, results})
+			Failing int             `json:"failing"`
+			Inputs  []*replayed     `json:"inputs"`
+			Live    *bpf.LiveReport `json:"live,omitempty"`
+		}{failing, results, live})
 		if err != nil {
 			return err
 		}

@@ -70,6 +70,10 @@ func (s *replayedStep) write(b *strings.Builder) {
 
 func (s *replayedStep) writeOutput(b *strings.Builder) {
 	out := s.out[s.metaOut:]
+	if len(out) == 0 && len(s.in) > 0 {
+		b.WriteString("  packet out: none\n")
+		return
+	}
 	if bytes.Equal(s.in, out) {
 		b.WriteString("  packet out: the same\n")
 		return

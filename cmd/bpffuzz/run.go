@@ -152,12 +152,15 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	progress := newProgress(u, out, cancel)
+	out.live = s.target.LiveReport
 	opts.Progress = progress.tick
 	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
 		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
 	result, err := fuzz.Run(ctx, s.target, opts)
 	if result != nil {
 		// What went wrong first is the reason for what went wrong later.
+		progress.introduce(&result.Stats)
+		sayLive(u, s.target.LiveReport())
 		finish := f.finish(u, out, result)
 		err = cmp.Or(err, progress.err, finish)
 	}
@@ -182,7 +185,7 @@ func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result) error {
 	}
 	err := out.write(s)
 	if err != nil {
-		err = fmt.Errorf("writing the statistics: %w; free some space or choose another directory with -o", err)
+		err = fmt.Errorf("writing the statistics to %s: %w", out.dir, explainFull(err))
 	}
 	if f.json {
 		return errors.Join(err, u.printJSON(s))

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
 
@@ -22,6 +23,8 @@ type summary struct {
 	Findings []summaryFinding `json:"findings"`
 	// Stability is a share from 0 to 1, see fuzz.Stats.
 	Stability float64 `json:"stability"`
+	// Live is there where frames were live.
+	Live *bpf.LiveReport `json:"live,omitempty"`
 }
 
 type summaryFinding struct {
@@ -38,6 +41,9 @@ func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary
 		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
 		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: s.Findings,
 		Findings: []summaryFinding{}, Stability: s.Stability,
+	}
+	if out.live != nil {
+		sum.Live = out.live()
 	}
 	for _, f := range findings {
 		sum.Findings = append(sum.Findings, summaryFinding{Key: f.Key, Kind: f.Oracle, Title: f.Title, Path: out.findings.Path(f.Key)})

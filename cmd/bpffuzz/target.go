@@ -18,6 +18,7 @@ import (
 type targetFlags struct {
 	config, program     string
 	invariants, oracles []string
+	live                liveFlags
 
 	file   *bpf.TargetFile
 	object string // as given on the command line, "" for the target file's
@@ -29,6 +30,7 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	flags.StringVarP(&f.program, "program", "p", "", "`name` of the program (default: the only one that can be run)")
 	flags.StringArrayVar(&f.invariants, "invariant", nil, "`expression` that has to be true after every run, such as 'ret <= 4' (may be repeated)")
 	flags.StringArrayVar(&f.oracles, "oracle", nil, "switch an oracle: `name=on|off` (may be repeated); known are "+strings.Join(triage.OracleNames(), ", "))
+	f.live.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)
 	_ = cmd.RegisterFlagCompletionFunc("oracle", completeOracles)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
@@ -89,11 +91,15 @@ func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
+	live, err := f.live.options()
+	if err != nil {
+		return nil, err
+	}
 	object, err := bpf.Open(f.path())
 	if err != nil {
 		return nil, err
 	}
-	opts := bpf.Options{Program: f.program, Setup: f.file.Setup(), MaxSteps: max(f.file.MaxSteps, steps)}
+	opts := bpf.Options{Program: f.program, Setup: f.file.Setup(), MaxSteps: max(f.file.MaxSteps, steps), Live: live}
 	if opts.Program == "" {
 		opts.Program = f.file.Program
 	}
@@ -102,7 +108,7 @@ func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
 		return nil, err
 	}
 	for _, note := range s.target.Notes() {
-		u.detail("note: %s", note)
+		u.say("note: %s", note)
 	}
 	return s, f.judge(s, switches)
 }
