@@ -92,5 +92,10 @@ func (r *Ring) Drain() {
 	*(*uint64)(unsafe.Pointer(&r.consumer[0])) = *(*uint64)(unsafe.Pointer(&r.producer[0]))
 }
 
+// Pending returns how many bytes are in the buffer.
+func (r *Ring) Pending() uint64 {
+	return *(*uint64)(unsafe.Pointer(&r.producer[0])) - *(*uint64)(unsafe.Pointer(&r.consumer[0]))
+}
+
 // Close gives the pages back.
 func (r *Ring) Close() error { return errors.Join(unix.Munmap(r.consumer), unix.Munmap(r.producer)) }

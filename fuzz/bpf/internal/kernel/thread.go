@@ -85,3 +85,17 @@ func pin(worker int) error {
 		return nil
 	}
 }
+
+// Pinned returns the only processor that the calling thread may use, or -1 when
+// there are several.
+func Pinned() int {
+	var allowed unix.CPUSet
+	if unix.SchedGetaffinity(0, &allowed) != nil || allowed.Count() != 1 {
+		return -1
+	}
+	for cpu := 0; ; cpu++ {
+		if allowed.IsSet(cpu) {
+			return cpu
+		}
+	}
+}
