@@ -15,6 +15,10 @@ type MapEntry struct {
 	Key, Value []byte
 }
 
+// OnCPU is the flag of Step.Flags that says that Step.CPU is meant: a step without
+// it runs where the worker is. It is BPF_F_TEST_RUN_ON_CPU.
+const OnCPU = 1
+
 // Step is one run of the program. Its zero value is an empty packet with an
 // all-zero context on any CPU.
 type Step struct {

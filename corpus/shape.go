@@ -29,6 +29,9 @@ type Shape struct {
 	MinIPv4, MinIPv6 int
 	// Meta bounds the length of Step.Meta, always a multiple of 4. Max 0 means none.
 	Meta Bounds
+	// CPUs is how many processors a step may choose among with OnCPU; 0 means that
+	// the type leaves no choice.
+	CPUs int
 	// ContextSize is the length of Step.Context in bytes where it is not empty.
 	ContextSize int
 	// Context lists the context's fields that an input may set, in order of offset.

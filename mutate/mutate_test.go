@@ -42,7 +42,7 @@ func testShapes() map[string]*corpus.Shape {
 		"netfilter":      {Type: "netfilter", Packet: corpus.Bounds{Min: 20, Max: 1000}, MaxSteps: 3},
 		"short":          {Type: "xdp", Packet: corpus.Bounds{Min: 14, Max: 60}, MinIPv4: 34, MinIPv6: 54, Meta: corpus.Bounds{Min: 4, Max: 7}},
 		"syscall":        {Type: "syscall", ContextSize: 192, Context: skb, Dictionary: dict},
-		"raw_tracepoint": {Type: "raw_tracepoint", ContextSize: 8, Context: []corpus.Field{{Name: "arg", Size: 8}}, MaxSteps: 70},
+		"raw_tracepoint": {Type: "raw_tracepoint", CPUs: 4, ContextSize: 8, Context: []corpus.Field{{Name: "arg", Size: 8}}, MaxSteps: 70},
 		"nothing":        {Type: "tracing"},
 	}
 }
@@ -288,7 +288,7 @@ func TestMutateDoesNotAllocate(t *testing.T) {
 
 func TestEveryOperatorIsChosen(t *testing.T) {
 	shape := testShapes()["tc"]
-	shape.Meta.Max = 32
+	shape.Meta.Max, shape.CPUs = 32, 2
 	m := New(shape, Options{})
 	if len(m.ops) != len(operators()) {
 		t.Errorf("%d operators of %d apply to a shape that has everything", len(m.ops), len(operators()))
@@ -341,7 +341,7 @@ func BenchmarkMutateCopyOnly(b *testing.B) {
 // BenchmarkOperator shows what each operator costs, copy of the source included.
 func BenchmarkOperator(b *testing.B) {
 	shape := testShapes()["tc"]
-	shape.Meta.Max = 32
+	shape.Meta.Max, shape.CPUs = 32, 2
 	src := onePacket(newStack("", packet.Ethernet, packet.IPv4, packet.TCP).bytes[:64])
 	other := onePacket(newStack("", packet.Ethernet, packet.IPv6, packet.UDP).bytes)
 	m, dst := New(shape, Options{Seed: 1}), slots(shape)

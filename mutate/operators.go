@@ -11,6 +11,7 @@ const (
 	needContext
 	needSteps      // more than one step is allowed
 	needDictionary // there is one
+	needCPUs       // there are several to choose among
 )
 
 // operator changes one step of a child in one way. apply reports whether it
@@ -64,6 +65,7 @@ func operators() []operator {
 
 		{"context-field", 20, needContext, contextField},
 		{"context-clear", 1, needContext, contextClear},
+		{"choose-cpu", 1, needCPUs, chooseCPU},
 		{"meta-resize", 3, needMeta, metaResize},
 		{"meta-bytes", 3, needMeta, metaBytes},
 
@@ -90,6 +92,9 @@ func (m *Mutator) applicable(all []operator) []operator {
 	}
 	if m.maxSteps > 1 {
 		have |= needSteps
+	}
+	if m.shape.CPUs > 1 {
+		have |= needCPUs
 	}
 	if len(m.dict.all) > 0 {
 		have |= needDictionary

@@ -55,7 +55,7 @@ func (b *batchExecutor) legal(s *corpus.Step) []byte {
 	ctx := b.single.ctx
 	n := copy(ctx, s.Context)
 	clear(ctx[n:])
-	b.target().row.fixContext(b.target().shape, ctx, len(s.Packet), len(s.Meta))
+	b.target().row.fixContext(b.target().shape, ctx, s.Packet, len(s.Meta))
 	return ctx
 }
 

@@ -28,13 +28,13 @@ const lo = 1
 const maxWireLen = 65536
 
 // skbContext lists the fields of __sk_buff that may be other than zero in ctx_in.
-func skbContext(largest int) []corpus.Field {
+func skbContext(largest int, n *machine) []corpus.Field {
 	fields := []corpus.Field{
 		{Name: "mark", Offset: 8, Size: 4, Values: []uint64{1, 0xff, 0x100, 0xffff, 0x10000, 0x80000000, 0xffffffff}},
 		{Name: "priority", Offset: 32, Size: 4, Values: []uint64{1, 7, 0x10000, 0x10001, 0xffffffff}},
 		{Name: "ingress_ifindex", Offset: 36, Size: 4, Values: []uint64{0, lo, 2, 0x7fffffff}},
 		// An index above 1 has to exist in the namespace of the caller, 0 means lo.
-		{Name: "ifindex", Offset: 40, Size: 4, Max: lo, Values: []uint64{0, lo}},
+		{Name: "ifindex", Offset: 40, Size: 4, Max: n.lastIndex(), Values: []uint64{0, lo, n.lastIndex()}},
 	}
 	fields = append(fields, cb()...)
 	return append(fields,
@@ -79,14 +79,18 @@ func skbOutput() []corpus.Field {
 	)
 }
 
-// xdpContext lists the fields of xdp_md that an input may set. The queue index
-// has one legal value, 0, as long as lo with its single queue is the only
-// interface, and egress_ifindex has to be 0; data, data_end and data_meta
-// follow from the lengths of packet and metadata.
-func xdpContext(int) []corpus.Field {
-	return []corpus.Field{
-		{Name: "ingress_ifindex", Offset: xdpOffIngress, Size: 4, Max: lo, Values: []uint64{0, lo}},
+// xdpContext lists the fields of xdp_md that an input may set. egress_ifindex has
+// to be 0; data, data_end and data_meta follow from the lengths of packet and
+// metadata. A queue index needs an interface with so many queues, see fixXDP.
+func xdpContext(_ int, n *machine) []corpus.Field {
+	fields := []corpus.Field{
+		{Name: "ingress_ifindex", Offset: xdpOffIngress, Size: 4, Max: n.lastIndex(), Values: []uint64{0, lo, n.lastIndex()}},
 	}
+	if n != nil && n.queues > 1 {
+		last := uint64(n.queues - 1)
+		fields = append(fields, corpus.Field{Name: "rx_queue_index", Offset: xdpOffQueue, Size: 4, Max: last, Values: []uint64{0, 1, last}})
+	}
+	return fields
 }
 
 func xdpOutput() []corpus.Field {
@@ -99,41 +103,45 @@ func xdpOutput() []corpus.Field {
 }
 
 // fixSkb raises a wire_len that is shorter than the packet, which is EINVAL.
-func fixSkb(ctx []byte, packet, _ int) {
+func fixSkb(ctx, packet []byte, _ int) {
 	at := ctx[skbOffWireLen : skbOffWireLen+4]
-	if n := binary.NativeEndian.Uint32(at); n != 0 && n < uint32(packet) {
-		binary.NativeEndian.PutUint32(at, uint32(packet))
+	if n := binary.NativeEndian.Uint32(at); n != 0 && n < uint32(len(packet)) {
+		binary.NativeEndian.PutUint32(at, uint32(len(packet)))
 	}
 }
 
-// fixXDP says where the packet lies: an all-zero xdp_md would mean a packet of 0 bytes.
-func fixXDP(ctx []byte, packet, meta int) {
+// fixXDP says where the packet lies: an all-zero xdp_md would mean a packet of 0
+// bytes. Lo has a single queue, and no interface has none.
+func fixXDP(ctx, packet []byte, meta int) {
 	binary.NativeEndian.PutUint32(ctx[xdpOffData:], uint32(meta))
-	binary.NativeEndian.PutUint32(ctx[xdpOffDataEnd:], uint32(meta+packet))
+	binary.NativeEndian.PutUint32(ctx[xdpOffDataEnd:], uint32(meta+len(packet)))
 	clear(ctx[xdpOffMeta:xdpOffIngress])
-	clear(ctx[xdpOffQueue : xdpOffEgress+4])
+	clear(ctx[xdpOffEgress : xdpOffEgress+4])
+	if binary.NativeEndian.Uint32(ctx[xdpOffIngress:]) <= lo {
+		clear(ctx[xdpOffQueue : xdpOffQueue+4])
+	}
 }
 
 // fixContext makes any bytes a context that the kernel accepts for a packet and
-// metadata of the given lengths: fields that are out of range are folded into it,
+// metadata of the given length: fields that are out of range are folded into it,
 // all that is no field becomes zero, and what follows from the lengths is filled
 // in. Ctx has sh.ContextSize bytes. It does not allocate.
-func (t *programType) fixContext(sh *corpus.Shape, ctx []byte, packet, meta int) {
+func (row *programType) fixContext(sh *corpus.Shape, ctx, packet []byte, meta int) {
 	end := 0
 	for i := range sh.Context {
 		f := &sh.Context[i]
 		if f.Offset > end {
 			clear(ctx[end:f.Offset])
 		}
-		end = f.Offset + f.Size
+		end = max(end, f.Offset+f.Size) // members of a union overlap
 		if f.Max == 0 {
 			continue
 		}
-		at := ctx[f.Offset:end]
+		at := ctx[f.Offset : f.Offset+f.Size]
 		if n := integerAt(at, f.Big); n < f.Min || n > f.Max {
 			putInteger(at, f.Min+n%(f.Max-f.Min+1), f.Big)
 		}
 	}
 	clear(ctx[end:])
-	t.fix(ctx, packet, meta)
+	row.fix(ctx, packet, meta)
 }

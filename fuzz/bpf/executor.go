@@ -4,16 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
-	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
 const (
@@ -42,7 +38,7 @@ type executor struct {
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
-	if err := kernel.Isolate(worker); err != nil {
+	if err := t.enter(worker); err != nil {
 		return nil, err
 	}
 	hot, err := t.load(instrument.Cover)
@@ -127,38 +123,6 @@ func (e *executor) prepare(inst *instance, in *corpus.Input) error {
 		return nil
 	}
 	return inst.state.store(in.Maps)
-}
-
-// step runs one step. A context goes to the kernel only where the step has one,
-// needs one for its metadata, or its outcome is wanted in ctxOut: the call is
-// cheaper without.
-func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, out, ctxOut []byte) error {
-	data := s.Packet
-	if len(s.Meta) > 0 {
-		data = append(append(e.data[:0], s.Meta...), s.Packet...)
-	}
-	inst.run.SetData(data, out)
-	if len(s.Context) > 0 || len(s.Meta) > 0 || ctxOut != nil {
-		n := copy(e.ctx, s.Context)
-		clear(e.ctx[n:])
-		e.target.row.fixContext(e.target.shape, e.ctx, len(s.Packet), len(s.Meta))
-		inst.run.SetContext(e.ctx, ctxOut)
-	} else {
-		inst.run.SetContext(nil, nil)
-	}
-	inst.run.SetFlags(s.Flags, uint32(s.CPU))
-	errno := inst.run.Do()
-	if errno == unix.ENOSPC {
-		return fmt.Errorf("running %s: its output of %d bytes is longer than the buffer of %d", e.target.program, inst.run.DataSize(), len(out))
-	}
-	*o = corpus.StepOutcome{Errno: errno, Duration: inst.run.Duration()}
-	if errno == 0 {
-		o.Ret, o.Packet = inst.run.Ret(), out[:inst.run.DataSize()]
-		if ctxOut != nil {
-			o.Context = ctxOut[:inst.run.ContextSize()]
-		}
-	}
-	return nil
 }
 
 // foldLoops turns the loop counters of the last input into bucket bits and clears
@@ -282,4 +246,6 @@ func (e *executor) Recreate(context.Context) error {
 }
 
 // Close implements fuzz.Executor.
-func (e *executor) Close() error { return errors.Join(e.hot.Close(), e.trace.Close()) }
+func (e *executor) Close() error {
+	return errors.Join(e.hot.Close(), e.trace.Close())
+}

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/cilium/ebpf"
@@ -19,10 +20,38 @@ type instance struct {
 	mem    []byte // the coverage map's value
 	run    *kernel.Run
 	state  *mapState
+	// passing is not nil where contexts are of arguments, cause where an event is
+	// caused in place of BPF_PROG_RUN.
+	passing *passing
+	cause   func(ctx []byte) syscall.Errno
+	closers []func() error
 }
 
-// load loads a variant at the target's rung.
+// also has Close call what gives back something of the instance.
+func (i *instance) also(closer func() error) { i.closers = append(i.closers, closer) }
+
+// load loads a variant at the target's rung and readies it to be run by the calling
+// thread, in its namespace.
 func (t *Target) load(variant instrument.Variant) (*instance, error) {
+	inst, err := t.loadOnly(variant)
+	if err != nil {
+		return nil, err
+	}
+	if t.row.sockets {
+		err = inst.fillSockets(t)
+	}
+	if err == nil && t.row.open != nil {
+		err = t.row.open(t, inst)
+	}
+	if err != nil {
+		return nil, errors.Join(err, inst.Close())
+	}
+	return inst, nil
+}
+
+// loadOnly loads a variant at the target's rung, and touches nothing outside of its
+// own maps.
+func (t *Target) loadOnly(variant instrument.Variant) (*instance, error) {
 	spec, err := t.rewritten(variant)
 	if err != nil {
 		return nil, err
@@ -51,6 +80,10 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 		spec.Programs[name].Instructions = code[i]
 		spec.Programs[name].Flags |= t.step.Flags
 	}
+	if t.row.gated {
+		spec.Programs[t.program].Instructions = gate(spec.Programs[t.program].Instructions)
+		spec.Maps[gateMap] = newGateMap()
+	}
 	spec.Maps[coverMap] = &ebpf.MapSpec{
 		Name: coverMap, Type: ebpf.Array, KeySize: 4, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
 		ValueSize: uint32(t.plan.Layout(t.step.Rung, variant).Size),
@@ -72,6 +105,9 @@ func (i *instance) Close() error {
 		return nil
 	}
 	err := kernel.Unmap(i.mem)
+	for _, closer := range slices.Backward(i.closers) {
+		err = errors.Join(err, closer())
+	}
 	if i.state != nil {
 		err = errors.Join(err, i.state.Close())
 	}

@@ -60,6 +60,10 @@ func (t *Target) explain(err error) error {
 	if hint := kernel.Explain(err); hint != "" {
 		return fmt.Errorf("loading program %q: %w%s", t.program, err, hint)
 	}
+	if errors.Is(err, unix.EPERM) && t.row.tracing {
+		return fmt.Errorf("loading program %q: this kernel answers EPERM to programs of type %s whatever the capabilities (lockdown and security modules do that); run it on another kernel: %w",
+			t.program, t.row.kind, err)
+	}
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) || isRejection(err) {
 		return &RejectedError{Program: t.program, Err: err}

@@ -1,9 +1,7 @@
 package bpf
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -13,78 +11,25 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
-// programType is what BPF_PROG_RUN accepts from, and what it may get back from,
-// the programs of one type.
-type programType struct {
-	// kind is the name as bpftool prints it.
-	kind string
-	// contextSize is the size of the context structure in bytes.
-	contextSize int
-	// context lists fields that may be set, given the largest packet.
-	context func(largest int) []corpus.Field
-	// output lists fields of the context after a run.
-	output []corpus.Field
-	// minIPv4 and minIPv6 are the smallest packets by ethertype; 0 for no difference.
-	minIPv4, minIPv6 int
-	// meta says that metadata may precede the packet, frags that packets may be
-	// larger than the linear part where the program says it can take it.
-	meta, frags bool
-	verdicts    []corpus.Verdict
-	closed      bool
-	// fix makes a context legal that consists of legal fields, for a packet and
-	// metadata of these lengths.
-	fix func(ctx []byte, packet, meta int)
-}
-
-// programTypes has a row for each program type that can be run.
-func programTypes() map[ebpf.ProgramType]programType {
-	skb := programType{
-		contextSize: skbSize, context: skbContext, output: skbOutput(), fix: fixSkb,
-		minIPv4: 34, minIPv6: 54,
-		verdicts: tcVerdicts(), closed: true,
-	}
-	cls, act := skb, skb
-	cls.kind, act.kind = "sched_cls", "sched_act"
-	return map[ebpf.ProgramType]programType{
-		ebpf.SchedCLS: cls,
-		ebpf.SchedACT: act,
-		ebpf.XDP: {
-			kind: "xdp", contextSize: xdpSize, context: xdpContext, output: xdpOutput(), fix: fixXDP,
-			meta: true, frags: true,
-			verdicts: xdpVerdicts(), closed: true,
-		},
-	}
-}
-
-// typeOf returns the row of prog's type, or an error that names the type.
-func typeOf(prog *ebpf.ProgramSpec) (programType, error) {
-	types := programTypes()
-	row, ok := types[prog.Type]
-	if ok {
-		return row, nil
-	}
-	var kinds []string
-	for _, t := range types {
-		kinds = append(kinds, t.kind)
-	}
-	slices.Sort(kinds)
-	return programType{}, fmt.Errorf("program %q has type %s, which cannot be run yet: choose one of type %s",
-		prog.Name, prog.Type, strings.Join(kinds, ", "))
-}
-
 // newShape describes the inputs and outcomes of prog, a program of spec. Prog
 // arrays are followed through their initial contents, so tail calls must be in
 // there already, as must the initial contents of other maps.
 func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limits) (*corpus.Shape, error) {
-	row, err := typeOf(prog)
+	row, err := rowOf(prog)
 	if err != nil {
 		return nil, err
 	}
+	return row.shape(spec, prog, lim, nil), nil
+}
+
+// shape is newShape for a program of the row, in a namespace with that network.
+func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limits, n *machine) *corpus.Shape {
 	programs := reachable(spec, prog)
 	shape := &corpus.Shape{
 		Program:     prog.Name,
 		Type:        row.kind,
-		Packet:      corpus.Bounds{Min: lim.Min, Max: lim.Max},
+		Hidden:      row.hidden,
+		NoResult:    row.result != packetResult,
 		MinIPv4:     row.minIPv4,
 		MinIPv6:     row.minIPv6,
 		ContextSize: row.contextSize,
@@ -93,19 +38,43 @@ func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limi
 		Closed:      row.closed,
 		Dictionary:  newDictionary(spec, programs),
 	}
+	row.setLimits(shape, prog, lim)
+	if row.onCPU && n != nil {
+		shape.CPUs = n.cpus
+	}
+	shape.Context = row.context(shape.Packet.Max, n)
+	for _, name := range mapsOf(spec, programs) {
+		if m, ok := newMapShape(name, spec.Maps[name]); ok {
+			shape.Maps = append(shape.Maps, m)
+		}
+	}
+	return shape
+}
+
+// limits are the sizes that the program's type takes.
+func (row *programType) limits(prog *ebpf.ProgramSpec) (kernel.Limits, error) {
+	switch {
+	case row.noPacket:
+		return kernel.Limits{}, nil
+	}
+	return kernel.MeasureLimits(prog.Type)
+}
+
+// setLimits sets the sizes of packets and metadata.
+func (row *programType) setLimits(shape *corpus.Shape, prog *ebpf.ProgramSpec, lim kernel.Limits) {
+	if row.noPacket {
+		return
+	}
+	shape.Packet = corpus.Bounds{Min: lim.Min, Max: lim.Max}
+	if row.headerless != nil {
+		shape.Packet.Min += ethernet
+	}
 	if row.frags && lim.Frags > 0 && prog.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 {
 		shape.Packet.Max = lim.Frags
 	}
 	if row.meta {
 		shape.Meta.Max = lim.Meta &^ 3
 	}
-	shape.Context = row.context(shape.Packet.Max)
-	for _, name := range mapsOf(spec, programs) {
-		if m, ok := newMapShape(name, spec.Maps[name]); ok {
-			shape.Maps = append(shape.Maps, m)
-		}
-	}
-	return shape, nil
 }
 
 // reachable returns prog and the programs that it may tail-call, in the order in
@@ -173,29 +142,4 @@ func mapOrder(spec *ebpf.CollectionSpec) []string {
 	}
 	slices.Sort(others)
 	return append(declared, others...)
-}
-
-func xdpVerdicts() []corpus.Verdict {
-	return []corpus.Verdict{
-		{Value: 0, Name: "XDP_ABORTED"},
-		{Value: 1, Name: "XDP_DROP"},
-		{Value: 2, Name: "XDP_PASS"},
-		{Value: 3, Name: "XDP_TX"},
-		{Value: 4, Name: "XDP_REDIRECT"},
-	}
-}
-
-func tcVerdicts() []corpus.Verdict {
-	return []corpus.Verdict{
-		{Value: 0xffffffff, Name: "TC_ACT_UNSPEC"},
-		{Value: 0, Name: "TC_ACT_OK"},
-		{Value: 1, Name: "TC_ACT_RECLASSIFY"},
-		{Value: 2, Name: "TC_ACT_SHOT"},
-		{Value: 3, Name: "TC_ACT_PIPE"},
-		{Value: 4, Name: "TC_ACT_STOLEN"},
-		{Value: 5, Name: "TC_ACT_QUEUED"},
-		{Value: 6, Name: "TC_ACT_REPEAT"},
-		{Value: 7, Name: "TC_ACT_REDIRECT"},
-		{Value: 8, Name: "TC_ACT_TRAP"},
-	}
 }

@@ -59,9 +59,9 @@ const skbNames = "mark priority ingress_ifindex ifindex cb[0] cb[1] cb[2] cb[3] 
 func TestShapeOfOtherTypes(t *testing.T) {
 	spec := testSpec()
 	_, err := newShape(spec, spec.Programs["probe"], testLimits)
-	const want = `program "probe" has type Kprobe, which cannot be run yet: choose one of type sched_act, sched_cls, xdp`
-	if err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
+	const want = `program "probe" has type kprobe, which cannot be run: `
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s...", err, want)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
-	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
 // coverMap is the name of the map that the instrumentation adds.
@@ -38,6 +37,7 @@ type Options struct {
 // by any number of workers. It is immutable and safe for concurrent use.
 type Target struct {
 	row     programType
+	machine machine
 	shape   *corpus.Shape
 	table   *cover.Table
 	spec    *ebpf.CollectionSpec // reachable programs and their maps, set up
@@ -76,26 +76,26 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 }
 
 func (t *Target) setUp(opts *Options) (err error) {
-	if t.row, err = typeOf(t.spec.Programs[t.program]); err != nil {
+	if t.row, err = rowOf(t.spec.Programs[t.program]); err != nil {
 		return err
 	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
+	if t.machine.cpus, err = ebpf.PossibleCPU(); err != nil {
 		return fmt.Errorf("counting the processors: %w", err)
 	}
-	return opts.apply(t.spec, cpus)
+	return opts.apply(t.spec, t.machine.cpus)
 }
 
 // describe makes the shape.
 func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	prog := t.spec.Programs[t.program]
-	limits, err := kernel.MeasureLimits(prog.Type)
+	limits, err := t.row.limits(prog)
 	if err != nil {
 		return err
 	}
-	if t.shape, err = newShape(t.spec, prog, limits); err != nil {
-		return err
+	if t.row.network {
+		t.machine.addNetwork()
 	}
+	t.shape = t.row.shape(t.spec, prog, limits, &t.machine)
 	t.shape.MaxSteps, t.linear = max(maxSteps, 1), limits.Max
 	if t.shape.Chance = chanceHelpers(programs); len(t.shape.Chance) > 0 {
 		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
@@ -181,7 +181,7 @@ func (t *Target) variableAt(mapName string, off uint32) (lo, hi uint32) {
 func (t *Target) climb() error {
 	for n, step := range instrument.Ladder() {
 		t.step = step
-		inst, err := t.load(instrument.Cover)
+		inst, err := t.loadOnly(instrument.Cover)
 		if err == nil {
 			t.table = t.plan.Table(step.Rung)
 			t.explainRung()

@@ -185,7 +185,7 @@ func FuzzParseTargetFile(f *testing.F) {
 		f.Add(s)
 	}
 	spec := testSpec()
-	shape := &corpus.Shape{Context: skbContext(100), ContextSize: skbSize}
+	shape := &corpus.Shape{Context: skbContext(100, nil), ContextSize: skbSize}
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := ParseTargetFile("t.yaml", []byte(text))
 		if err != nil {

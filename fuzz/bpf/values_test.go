@@ -156,7 +156,7 @@ func TestEncodeErrors(t *testing.T) {
 }
 
 func TestEncodeFields(t *testing.T) {
-	fields := skbContext(3712)
+	fields := skbContext(3712, nil)
 	got, err := encodeFields(fields, skbSize, "context", map[string]any{"mark": 7, "cb": []any{1, "0x2"}, "cb[4]": -1, "tstamp": 1 << 40})
 	if err != nil {
 		t.Fatal(err)

@@ -98,9 +98,20 @@ type trial struct {
 	run  *Run
 }
 
+// attachType is what programs of a type that has one alone have to declare.
+func attachType(t ebpf.ProgramType) ebpf.AttachType {
+	switch t {
+	case ebpf.FlowDissector:
+		return ebpf.AttachFlowDissector
+	case ebpf.Netfilter:
+		return ebpf.AttachNetfilter
+	}
+	return ebpf.AttachNone
+}
+
 func newTrial(t ebpf.ProgramType, flags uint32) (*trial, error) {
 	return load(&ebpf.ProgramSpec{
-		Type: t, Flags: flags, License: "GPL",
+		Type: t, AttachType: attachType(t), Flags: flags, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 }
