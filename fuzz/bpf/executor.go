@@ -35,19 +35,24 @@ type executor struct {
 	result corpus.Outcome
 	ctxOut [][]byte // output contexts of the steps of the input run alone
 	why    string   // this one and not another
+	lab    *liveLab // nil where nothing is done with packets
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
 	if err := t.enter(worker); err != nil {
 		return nil, err
 	}
-	hot, err := t.load(instrument.Cover)
+	lab, err := t.newLab()
 	if err != nil {
 		return nil, err
 	}
+	hot, err := t.load(instrument.Cover)
+	if err != nil {
+		return nil, errors.Join(err, lab.Close())
+	}
 	packet, meta := t.shape.Packet.Max, t.shape.Meta.Max
 	e := &executor{
-		target: t, hot: hot,
+		target: t, hot: hot, lab: lab,
 		batch: fuzz.NewBatchOver(newSlots(t.shape), t.shape.MaxSteps),
 		out:   carve(slots, packet+meta+growth),
 		data:  make([]byte, 0, packet+meta),
@@ -85,6 +90,9 @@ func carve(n, size int) [][]byte {
 
 // Describe implements fuzz.Executor.
 func (e *executor) Describe() string {
+	if e.lab != nil {
+		return e.lab.describe() + ", instrumented " + e.target.Rung()
+	}
 	return "single: one BPF_PROG_RUN call for each packet, instrumented " + e.target.Rung() + e.why
 }
 
@@ -247,5 +255,5 @@ func (e *executor) Recreate(context.Context) error {
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.lab.Close())
 }

@@ -25,6 +25,7 @@ type instance struct {
 	passing *passing
 	cause   func(ctx []byte) syscall.Errno
 	closers []func() error
+	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }
 
 // also has Close call what gives back something of the instance.
@@ -80,6 +81,11 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 		spec.Programs[name].Instructions = code[i]
 		spec.Programs[name].Flags |= t.step.Flags
 	}
+	if t.live != nil {
+		if err := t.recordResults(spec); err != nil {
+			return nil, err
+		}
+	}
 	if t.row.gated {
 		spec.Programs[t.program].Instructions = gate(spec.Programs[t.program].Instructions)
 		spec.Maps[gateMap] = newGateMap()
@@ -94,6 +100,11 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 func (i *instance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
 	if i.mem, err = kernel.MapMemory(i.coll.Maps[coverMap].FD(), i.layout.Size); err != nil {
 		return err
+	}
+	if t.live != nil {
+		if err := i.mapResult(); err != nil {
+			return err
+		}
 	}
 	i.state, err = newMapState(t, spec, i)
 	return err

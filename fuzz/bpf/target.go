@@ -31,6 +31,9 @@ type Options struct {
 	// Executor is how packets are run: "batch" for many in one call, "single" for one,
 	// "auto" or "" for what suits the program.
 	Executor string
+	// Live is not nil where the kernel is to do with packets what the program, one of
+	// XDP, says.
+	Live *Live
 }
 
 // Target is a program of an object with its tail-call targets, ready to be loaded
@@ -48,7 +51,8 @@ type Target struct {
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	notes   []string
 	linear  int    // size of the largest packet without fragments
-	mode    string // Options.Executor
+	mode    string    // Options.Executor
+	live    *liveMode // nil where nothing is done with packets
 }
 
 // NewTarget chooses the program, sets the object up, finds out by trial which
@@ -68,11 +72,16 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	if err := t.describe(programs, opts.MaxSteps); err != nil {
 		return nil, err
 	}
+	if opts.Live != nil {
+		if err := t.setUpLive(*opts.Live); err != nil {
+			return nil, err
+		}
+	}
 	t.reduce(programs)
 	if err := t.analyze(programs); err != nil {
 		return nil, err
 	}
-	return t, t.climb()
+	return t, t.inLab(t.climb)
 }
 
 func (t *Target) setUp(opts *Options) (err error) {
