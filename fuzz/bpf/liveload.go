@@ -12,6 +12,9 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
+// liveResult is the name of the map in which programs leave what they return.
+const liveResult = "bpffuzz_returned"
+
 // newLab returns the lab of a live target, built in the namespace of the calling
 // thread, and nil for other targets.
 func (t *Target) newLab() (*liveLab, error) {
@@ -39,12 +42,12 @@ func (t *Target) inLab(do func() error) error {
 // recordResults has programs leave in a map what BPF_PROG_RUN does not return from
 // live frames.
 func (t *Target) recordResults(spec *ebpf.CollectionSpec) (err error) {
-	spec.Maps[resultMap] = &ebpf.MapSpec{
-		Name: resultMap, Type: ebpf.Array, KeySize: 4, ValueSize: instrument.ResultSize, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
+	spec.Maps[liveResult] = &ebpf.MapSpec{
+		Name: liveResult, Type: ebpf.Array, KeySize: 4, ValueSize: instrument.ResultSize, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
 	}
 	for _, name := range t.names {
 		p := spec.Programs[name]
-		if p.Instructions, err = instrument.Results(p.Instructions, resultMap); err != nil {
+		if p.Instructions, err = instrument.Results(p.Instructions, liveResult); err != nil {
 			return fmt.Errorf("program %q: %w", name, err)
 		}
 	}
@@ -53,7 +56,7 @@ func (t *Target) recordResults(spec *ebpf.CollectionSpec) (err error) {
 
 // mapResult maps what recordResults added.
 func (i *instance) mapResult() (err error) {
-	i.result, err = kernel.MapMemory(i.coll.Maps[resultMap].FD(), instrument.ResultSize)
+	i.result, err = kernel.MapMemory(i.coll.Maps[liveResult].FD(), instrument.ResultSize)
 	i.also(func() error { return kernel.Unmap(i.result) })
 	return err
 }
