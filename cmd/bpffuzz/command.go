@@ -27,6 +27,7 @@ func replayCommand(f *targetFlags) string {
 		option("--oracle", text)
 	}
 	words = append(words, f.live.words()...)
+	words = append(words, f.kernel.words()...)
 	if f.object != "" {
 		words = append(words, shellWord(f.object))
 	}

@@ -113,7 +113,7 @@ func (r *running) signal(s syscall.Signal) {
 // entries counts the files of the corpus; it waits for as many as n.
 func waitForEntries(t *testing.T, dir string, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for poll := time.NewTicker(time.Millisecond); ; {
 		names, _ := filepath.Glob(filepath.Join(dir, "out/corpus/[0-9a-f]*"))

@@ -14,6 +14,7 @@ import (
 // replayFlags are the flags of replay.
 type replayFlags struct {
 	targetFlags
+	raw      rawFlags
 	repeat   int
 	sequence bool
 	json     bool
@@ -22,7 +23,7 @@ type replayFlags struct {
 func newReplay(u *ui) *cobra.Command {
 	f := &replayFlags{}
 	cmd := &cobra.Command{
-		Use:   "replay [flags] [OBJECT] INPUT...",
+		Use:   "replay [flags] [OBJECT] [INPUT...]",
 		Short: "Run inputs once and show what they do",
 		Long: `Replay runs each input from the initial state and shows verdict, what became of
 packet and context, the source lines that were passed in their order, and what
@@ -31,16 +32,25 @@ capture (each packet alone, or all as one sequence with --sequence), a raw
 packet, or a directory of such. OBJECT may be left out where a target file names
 it.
 
+With --data-in or --ctx-in it does what bpftool prog run does: it runs the program
+as it is, without instrumentation, on the bytes of a file, and writes what comes
+back. The program may be one that is in the kernel already (--pinned, --id, --tag
+or --name); its maps are in use, so what runs write to them stays.
+
 The exit code is 1 when an oracle or an invariant objects to an input.`,
 		Example: `  bpffuzz replay -c target.yaml bpffuzz-out/fw/findings/verdict-fw-1f2e3d4c
   bpffuzz replay fw.o packet.bin
   bpffuzz replay -p xdp_fw --invariant 'verdict != "XDP_ABORTED"' fw.o traffic.pcap
-  bpffuzz replay --repeat 100 --json fw.o bpffuzz-out/fw/corpus`,
-		Args:              pointed(cobra.MinimumNArgs(1)),
+  bpffuzz replay --repeat 100 --json fw.o bpffuzz-out/fw/corpus
+  bpffuzz replay --id 42 --data-in packet.bin --data-out - | xxd`,
 		ValidArgsFunction: completeObject,
-		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.raw.dataSizeSet, f.raw.ctxSizeSet = cmd.Flags().Changed("data-size-out"), cmd.Flags().Changed("ctx-size-out")
+			return f.run(cmd.Context(), u, args)
+		},
 	}
 	f.register(cmd)
+	f.raw.register(cmd)
 	cmd.Flags().IntVar(&f.repeat, "repeat", 1, "run each input so many `times` and say how often oracles object")
 	cmd.Flags().BoolVar(&f.sequence, "sequence", false, "take the packets of all inputs as the steps of one, in order")
 	cmd.Flags().BoolVar(&f.json, "json", false, "write one JSON object instead of text")
@@ -51,7 +61,17 @@ func (f *replayFlags) run(ctx context.Context, u *ui, args []string) error {
 	if f.repeat < 1 {
 		return usageError("--repeat %d: choose 1 or more", f.repeat)
 	}
-	all, err := f.readInputs(u, args, f.sequence)
+	paths, err := f.read(args)
+	if err != nil {
+		return err
+	}
+	if err := f.raw.check(len(paths)); err != nil {
+		return err
+	}
+	if f.raw.wanted() {
+		return f.runRaw(ctx, u)
+	}
+	all, err := f.readInputs(u, paths, f.sequence)
 	if err != nil {
 		return err
 	}
@@ -110,13 +130,8 @@ func (f *replayFlags) finish(u *ui, results []*replayed, live *bpf.LiveReport) e
 	return nil
 }
 
-// readInputs reads the target file and the inputs that args name behind the
-// object.
-func (f *targetFlags) readInputs(u *ui, args []string, sequence bool) ([]named, error) {
-	paths, err := f.read(args)
-	if err != nil {
-		return nil, err
-	}
+// readInputs reads the inputs at the paths.
+func (f *targetFlags) readInputs(u *ui, paths []string, sequence bool) ([]named, error) {
 	if len(paths) == 0 {
 		return nil, usageError("no input: name a finding's directory, a corpus file, a capture or a packet")
 	}

@@ -62,8 +62,8 @@ func (s *replayedStep) write(b *strings.Builder) {
 		return
 	}
 	s.writeOutput(b)
-	if len(s.context) > 0 {
-		fmt.Fprintf(b, "  context out: %s\n", contextText(s.context))
+	if text := contextText(s.context); text != "" {
+		fmt.Fprintf(b, "  context out: %s\n", text)
 	}
 	s.writeLines(b)
 }
@@ -89,10 +89,13 @@ func (s *replayedStep) writeOutput(b *strings.Builder) {
 	writeIndented(b, pcap.Text(out))
 }
 
+// contextText leaves out what the length of the packet says as well.
 func contextText(values []contextValue) string {
 	parts := make([]string, 0, len(values))
 	for _, v := range values {
-		parts = append(parts, fmt.Sprintf("%s %d", v.name, v.value))
+		if v.name != "data" && v.name != "data_end" {
+			parts = append(parts, fmt.Sprintf("%s %d", v.name, v.value))
+		}
 	}
 	return strings.Join(parts, ", ")
 }

@@ -157,7 +157,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
 		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
 	result, err := fuzz.Run(ctx, s.target, opts)
-	if result != nil {
+	if result != nil && (err == nil || result.Stats.Execs > 0) {
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)
 		sayLive(u, s.target.LiveReport())

@@ -19,6 +19,7 @@ type targetFlags struct {
 	config, program     string
 	invariants, oracles []string
 	live                liveFlags
+	kernel              loadedFlags
 
 	file   *bpf.TargetFile
 	object string // as given on the command line, "" for the target file's
@@ -31,6 +32,7 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.invariants, "invariant", nil, "`expression` that has to be true after every run, such as 'ret <= 4' (may be repeated)")
 	flags.StringArrayVar(&f.oracles, "oracle", nil, "switch an oracle: `name=on|off` (may be repeated); known are "+strings.Join(triage.OracleNames(), ", "))
 	f.live.register(cmd)
+	f.kernel.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)
 	_ = cmd.RegisterFlagCompletionFunc("oracle", completeOracles)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
@@ -39,12 +41,21 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 // read reads the target file and takes the object from args, or from the file. It
 // returns the arguments that are left.
 func (f *targetFlags) read(args []string) ([]string, error) {
+	if err := f.kernel.check(); err != nil {
+		return nil, err
+	}
 	f.file = &bpf.TargetFile{}
 	if f.config != "" {
 		var err error
 		if f.file, err = bpf.ReadTargetFile(f.config); err != nil {
 			return nil, err
 		}
+	}
+	if f.kernel.loaded() {
+		if len(args) > 0 && isELF(args[0]) {
+			return nil, usageError("object %s and a program that is loaded already (%s): choose one", args[0], f.kernel.which)
+		}
+		return args, nil
 	}
 	if len(args) > 0 && (f.file.Object == "" || isELF(args[0])) {
 		f.object, args = args[0], args[1:]
@@ -68,6 +79,9 @@ func isELF(path string) bool {
 }
 
 func (f *targetFlags) path() string {
+	if f.kernel.loaded() {
+		return "the kernel"
+	}
 	if f.object != "" {
 		return f.object
 	}
@@ -95,16 +109,13 @@ func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	object, err := bpf.Open(f.path())
+	opts, err := f.options()
 	if err != nil {
 		return nil, err
 	}
-	opts := bpf.Options{Program: f.program, Setup: f.file.Setup(), MaxSteps: max(f.file.MaxSteps, steps), Live: live}
-	if opts.Program == "" {
-		opts.Program = f.file.Program
-	}
+	opts.MaxSteps, opts.Live = max(opts.MaxSteps, steps), live
 	s := &subject{path: f.path()}
-	if s.target, err = bpf.NewTarget(object, opts); err != nil {
+	if s.target, err = f.openTarget(opts); err != nil {
 		return nil, err
 	}
 	for _, note := range s.target.Notes() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 )
@@ -20,7 +21,8 @@ import (
 //   - An error is one line, the last one, and says what to do. A verifier's log
 //     follows it indented: its end, or all of it with -v.
 //   - Warnings do not end anything. Details are shown with -v only.
-//   - No colours, no cursor movements: what a terminal shows is what a log has.
+//   - No colours, no cursor movements: what a terminal shows is what a log has. Names
+//     come from foreign files, so control characters in them are replaced.
 
 // ui prints. It is safe for concurrent use once verbose is set.
 type ui struct {
@@ -33,7 +35,16 @@ type ui struct {
 func (u *ui) say(format string, args ...any) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	fmt.Fprintf(u.stderr, "bpffuzz: %s\n", fmt.Sprintf(format, args...))
+	fmt.Fprintf(u.stderr, "bpffuzz: %s\n", printable(fmt.Sprintf(format, args...)))
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 func (u *ui) warn(format string, args ...any) {
@@ -67,7 +78,7 @@ func (u *ui) fail(err error) {
 func (u *ui) print(text string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	io.WriteString(u.stdout, text)
+	io.WriteString(u.stdout, printable(text))
 }
 
 // printJSON writes a result as one line.

@@ -51,12 +51,13 @@ func TestReplayCommand(t *testing.T) {
 	}
 }
 
-func TestErrorsAreOneLine(t *testing.T) {
+func TestMessages(t *testing.T) {
 	var said strings.Builder
 	u := &ui{stderr: &said}
 	u.fail(errors.Join(errors.New("one"), errors.New("two")))
 	u.warn("%v", errors.New("three\nfour"))
-	if want := "bpffuzz: one; two\nbpffuzz: warning: three; four\n"; said.String() != want {
+	u.say("program %s", "\x1b[2Jname\u009b")
+	if want := "bpffuzz: one; two\nbpffuzz: warning: three; four\nbpffuzz: program \ufffd[2Jname\ufffd\n"; said.String() != want {
 		t.Errorf("said %q, want %q", said.String(), want)
 	}
 }
