@@ -264,19 +264,22 @@ SEC("xdp") int blooms(struct xdp_md *ctx)
 	return 2;
 }
 
+// pointer reads a pointer of a context anew, in full.
+#define pointer(member) ((__u8 *)(long)*(volatile __u32 *)&(member))
+
 // echo answers with what it was given: first the number of earlier packets, the
 // length of packet and metadata, then the metadata's first word.
 SEC("xdp") int echo(struct xdp_md *ctx)
 {
-	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *meta = (void *)(long)ctx->data_meta;
+	__u8 *data = pointer(ctx->data), *end = pointer(ctx->data_end), *meta = pointer(ctx->data_meta);
 	__u32 length = end - data, front = data - meta;
 	if (data + 14 > end)
 		return 0;
 	if (length == 100 && adjust_tail(ctx, -50))
 		return 0;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	meta = (void *)(long)ctx->data_meta;
+	data = pointer(ctx->data);
+	end = pointer(ctx->data_end);
+	meta = pointer(ctx->data_meta);
 	if (data + 12 > end)
 		return 0;
 	data[0] = counter++;
@@ -308,7 +311,7 @@ SEC("tc") int tcecho(struct __sk_buff *skb)
 // plain has no state at all.
 SEC("xdp") int plain(struct xdp_md *ctx)
 {
-	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u8 *data = pointer(ctx->data), *end = pointer(ctx->data_end);
 	if (data + 14 > end)
 		return 1;
 	if (data[12] == 8 && data[13] == 0)
