@@ -10,7 +10,7 @@ TIME    ?= 60s
 FUZZ    ?= FuzzParseTargetFile
 PACKAGE ?= ./fuzz/bpf
 
-SOURCES := $(wildcard examples/*/*.bpf.c)
+SOURCES := $(wildcard examples/*/*.bpf.c fuzz/bpf/testdata/types/*.bpf.c)
 OBJECTS := $(SOURCES:.bpf.c=.o)
 
 # Sources are named relative to this directory, and DWARF is stripped (BTF, with
@@ -68,7 +68,7 @@ lint:
 	@unformatted=$$($(GO) tool gofumpt -l .) && test -z "$$unformatted" || \
 		{ echo "not formatted, run 'go tool gofumpt -w .':"; echo "$$unformatted"; exit 1; }
 
-# objects rebuilds the examples' objects. They are committed, so that nobody needs
+# objects rebuilds the objects of examples and tests. They are committed, so that nobody needs
 # clang; build them with the version in examples/clang-version.
 .PHONY: objects
 objects:
@@ -76,7 +76,7 @@ objects:
 		{ echo "objects are built with $$(cat examples/clang-version), see examples/README.md" >&2; exit 1; }
 	$(MAKE) --no-print-directory --always-make $(OBJECTS)
 
-examples/%.o: examples/%.bpf.c
+%.o: %.bpf.c
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp
 	$(STRIP) --strip-debug $@.tmp
 	mv $@.tmp $@

@@ -5,6 +5,7 @@ package bpf
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -81,6 +82,9 @@ func checkSections(r io.ReaderAt) (err error) {
 	for _, s := range f.Sections {
 		if s.Size > maxObject {
 			return fmt.Errorf("section %q claims %d bytes, at most %d MiB are read", s.Name, s.Size, maxObject>>20)
+		}
+		if s.Name == ".struct_ops" {
+			return errors.New("it has a section .struct_ops, which cannot be read: put the variable into SEC(\".struct_ops.link\"), which is the same but for how it is attached")
 		}
 	}
 	return nil
