@@ -22,7 +22,7 @@ type batchExecutor struct {
 	inst   *batchInstance
 	batch  *fuzz.Batch
 
-	looksAt struct{ headers, wireLen, ingress, segs, hwtstamp bool }
+	looksAt looksAt
 	jobs    []job
 	rows    []int // jobs with which a row of one key begins
 	alone   []int // inputs that do not go into batches
@@ -54,12 +54,8 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 		single: single, inst: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
 		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
 		failed: make([]bool, n), kept: make([][]byte, n), stretch: n,
+		looksAt: t.looksAt(layout.Packets),
 	}
-	b.looksAt.headers = layout.Packets == instrument.SKB && t.plan.Headers()
-	b.looksAt.wireLen = t.plan.Loads(skbOffWireLen, skbOffWireLen+4)
-	b.looksAt.ingress = t.plan.Loads(skbOffIngress, skbOffIngress+4)
-	b.looksAt.segs = t.plan.Loads(skbOffGSOSegs, skbOffGSOSegs+4)
-	b.looksAt.hwtstamp = t.plan.Loads(skbOffHWTstamp, skbOffHWTstamp+8)
 	return b, nil
 }
 
@@ -120,11 +116,11 @@ func (b *batchExecutor) plan() {
 		begin := len(b.jobs)
 		fits := len(in.Maps) == 0
 		for n := range in.Steps {
-			s := &in.Steps[n]
-			if fits = fits && b.fits(s); !fits {
+			k, ok := b.fits(&in.Steps[n])
+			if fits = fits && ok; !fits {
 				break
 			}
-			b.jobs = append(b.jobs, job{slot: slot + n, last: n == len(in.Steps)-1, key: b.keyOf(s.Packet)})
+			b.jobs = append(b.jobs, job{slot: slot + n, last: n == len(in.Steps)-1, key: k})
 		}
 		if !fits {
 			b.jobs = b.jobs[:begin]
@@ -178,7 +174,9 @@ func (b *batchExecutor) runRow(at, end int) {
 		clear(header)
 		native.PutUint32(header[instrument.BatchIndex:], uint32(at))
 		native.PutUint32(header[instrument.BatchLimit:], uint32(limit))
-		b.inst.run.SetData(steps[b.jobs[at].slot].Packet, nil)
+		packet := steps[b.jobs[at].slot].Packet
+		b.inst.run.SetData(packet, nil)
+		b.inst.run.SetContext(b.callContext(b.jobs[at].key, len(packet)), nil)
 		b.inst.run.SetRepeat(uint32(limit - at + 1))
 		errno := b.inst.run.DoLong()
 		next := int(native.Uint32(header[instrument.BatchIndex:]))
@@ -195,11 +193,12 @@ func (b *batchExecutor) runRow(at, end int) {
 
 // adapt learns how far calls get: each repetition behind an early stop is lost.
 func (b *batchExecutor) adapt(done, wanted int) {
-	if done < wanted {
+	switch {
+	case done < wanted:
 		b.stretch = max(done, 1)
-		return
+	case wanted == b.stretch:
+		b.stretch = min(2*b.stretch, b.inst.batch.Slots)
 	}
-	b.stretch = min(2*b.stretch, b.inst.batch.Slots)
 }
 
 // fail says that descriptors [at, end) have no outcome.

@@ -46,7 +46,7 @@ func TestBatchRunsAlike(t *testing.T) {
 				continue
 			}
 			programs++
-			t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) { batchRunsAlike(t, target) })
+			t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) { batchRunsAlike(t, target, batchRounds) })
 		}
 	}
 	if programs == 0 {
@@ -73,20 +73,20 @@ func programNames(spec *ebpf.CollectionSpec) []string {
 	return names
 }
 
-func batchRunsAlike(t *testing.T, target *Target) {
+func batchRunsAlike(t *testing.T, target *Target, rounds int) {
 	err := kernel.Isolated(0, func() error {
 		d, err := newDifference(target)
 		if err != nil {
 			return err
 		}
 		defer d.close(t)
-		for round := range batchRounds {
+		for round := range rounds {
 			d.fill(round)
 			if err := d.compare(t); err != nil {
 				return err
 			}
 		}
-		t.Logf("%d packets, %d alone, %d stops, %d differ by themselves", d.packets, d.alone, d.stops, d.unstable)
+		t.Logf("%d packets, %d alone, stretches of %d, %d differ by themselves", d.packets, d.alone, d.batch.stretch, d.unstable)
 		return nil
 	})
 	if err != nil {
@@ -102,7 +102,7 @@ type difference struct {
 	rng   *rand.Rand
 	seeds []*corpus.Input
 
-	packets, alone, stops, unstable int
+	packets, alone, unstable int
 }
 
 func newDifference(target *Target) (*difference, error) {

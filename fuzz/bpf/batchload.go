@@ -38,10 +38,7 @@ func (t *Target) batchLayout() (*instrument.BatchLayout, error) {
 	packet := t.shape.Packet.Max
 	switch t.spec.Programs[t.program].Type {
 	case ebpf.XDP:
-		if packet > t.linear {
-			return instrument.NewBatchLayout(instrument.XDP, fragsSlots, packet, t.linear), nil
-		}
-		return instrument.NewBatchLayout(instrument.XDP, batchSlots, packet, t.linear), nil
+		return t.xdpLayout()
 	case ebpf.SchedCLS, ebpf.SchedACT:
 		if t.plan.Sockets() {
 			return nil, errors.New("the program looks at its packet's socket, whose addresses differ from call to call")
@@ -49,6 +46,25 @@ func (t *Target) batchLayout() (*instrument.BatchLayout, error) {
 		return instrument.NewBatchLayout(instrument.SKB, batchSlots, packet, packet), nil
 	}
 	return nil, fmt.Errorf("programs of type %s cannot replace their packet", t.shape.Type)
+}
+
+// xdpLayout returns how batches of an XDP program lie in memory.
+func (t *Target) xdpLayout() (*instrument.BatchLayout, error) {
+	room, err := kernel.MeasureXDPRoom()
+	if err != nil {
+		return nil, err
+	}
+	n := batchSlots
+	if t.shape.Packet.Max > t.linear {
+		n = fragsSlots
+	}
+	l := instrument.NewBatchLayout(instrument.XDP, n, t.shape.Packet.Max, t.linear)
+	l.Headroom, l.MetaInHead = room.Head, room.MetaInHead
+	l.MetaAlone = room.MetaInHead == room.MetaInTail // the packet moves in a way that is not understood
+	if room.Head > instrument.MaxHeadroom {
+		return nil, fmt.Errorf("%d bytes in front of an XDP packet, more than are known how to clear", room.Head)
+	}
+	return l, nil
 }
 
 // loadBatch loads the variant that runs batches, on an isolated thread.

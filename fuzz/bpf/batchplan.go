@@ -11,43 +11,91 @@ import (
 type job struct {
 	slot int
 	last bool // step of its input
-	key  uint32
+	key  key
 }
 
-// fits reports whether a step may be run in a batch. The others need something
-// that the kernel does once for each call.
-func (b *batchExecutor) fits(s *corpus.Step) bool {
-	shape := b.target().shape
+// key is what a call fixes for all its inputs: what the kernel derives from
+// the Ethernet header of a call's packet, and interface and queue.
+type key struct {
+	header        uint32
+	device, queue uint16
+}
+
+// looksAt says what a program may look at that differs between calls.
+type looksAt struct{ headers, device, wireLen, ingress, segs, hwtstamp bool }
+
+func (t *Target) looksAt(packets instrument.Packets) looksAt {
+	return looksAt{
+		headers:  packets == instrument.SKB && t.plan.Headers(),
+		device:   t.plan.Device(packets),
+		wireLen:  t.plan.Loads(skbOffWireLen, skbOffWireLen+4),
+		ingress:  t.plan.Loads(skbOffIngress, skbOffIngress+4),
+		segs:     t.plan.Loads(skbOffGSOSegs, skbOffGSOSegs+4),
+		hwtstamp: t.plan.Loads(skbOffHWTstamp, skbOffHWTstamp+8),
+	}
+}
+
+// fits reports whether a step may be run in a batch, and with which others. Steps
+// that do not need something that the kernel does once for each call.
+func (b *batchExecutor) fits(s *corpus.Step) (k key, ok bool) {
+	shape, l := b.target().shape, b.inst.batch
 	packet, meta := len(s.Packet), len(s.Meta)
 	switch {
 	case s.Flags != 0, s.CPU != 0:
-	case packet < shape.MinPacket(s.Packet), packet+meta > b.inst.batch.Largest:
-	case meta > shape.Meta.Max, meta%4 != 0:
+	case packet < shape.MinPacket(s.Packet), packet+meta > l.Largest:
+	case meta > shape.Meta.Max, meta%4 != 0, meta > 0 && l.MetaAlone:
 	default:
-		return len(s.Context) == 0 || b.inst.batch.Packets == instrument.XDP || b.fitsContext(s)
+		if b.looksAt.headers {
+			k.header = protocol(s.Packet)<<2 | macClass(s.Packet)
+		}
+		if len(s.Context) == 0 {
+			return k, true
+		}
+		return k, b.fitsContext(s, &k)
 	}
-	return false
+	return k, false
 }
 
 // Offsets of fields of __sk_buff that programs cannot write.
 const (
 	skbOffIngress  = 36
+	skbOffIfindex  = 40
 	skbOffGSOSegs  = 164
 	skbOffGSOSize  = 176
 	skbOffHWTstamp = 184
 )
 
 // fitsContext reports whether the context sets only fields that a program could
-// write itself, or does not look at. It leaves the context in the form in which the
-// kernel gets it.
-func (b *batchExecutor) fitsContext(s *corpus.Step) bool {
-	ctx := b.legal(s)
-	if binary.NativeEndian.Uint32(ctx[skbOffGSOSize:]) != 0 || b.looksAt.wireLen {
-		return false
+// write itself or does not look at, or that go into the key.
+func (b *batchExecutor) fitsContext(s *corpus.Step, k *key) bool {
+	native, l := binary.NativeEndian, b.inst.batch
+	if l.Packets == instrument.XDP && !b.looksAt.device {
+		return true
 	}
-	return !(b.looksAt.ingress && binary.NativeEndian.Uint32(ctx[skbOffIngress:]) != 0 ||
-		b.looksAt.segs && binary.NativeEndian.Uint32(ctx[skbOffGSOSegs:]) != 0 ||
-		b.looksAt.hwtstamp && binary.NativeEndian.Uint64(ctx[skbOffHWTstamp:]) != 0)
+	ctx := b.legal(s)
+	if l.Packets == instrument.XDP {
+		k.setDevice(native.Uint32(ctx[xdpOffIngress:]), native.Uint32(ctx[xdpOffQueue:]))
+		return true
+	}
+	if ifindex := native.Uint32(ctx[skbOffIfindex:]); ifindex > lo {
+		if b.looksAt.headers {
+			return false // another interface, other addresses are its own
+		}
+		if b.looksAt.device {
+			k.setDevice(ifindex, 0)
+		}
+	}
+	return native.Uint32(ctx[skbOffGSOSize:]) == 0 && !b.looksAt.wireLen &&
+		!(b.looksAt.ingress && native.Uint32(ctx[skbOffIngress:]) != 0) &&
+		!(b.looksAt.segs && native.Uint32(ctx[skbOffGSOSegs:]) != 0) &&
+		!(b.looksAt.hwtstamp && native.Uint64(ctx[skbOffHWTstamp:]) != 0)
+}
+
+// setDevice enters an interface; lo and none are the same.
+func (k *key) setDevice(ifindex, queue uint32) {
+	if ifindex > lo {
+		k.device, k.queue = uint16(ifindex), uint16(queue)
+	}
 }
 
 // legal returns the step's context as the kernel would get it.
@@ -59,12 +107,22 @@ func (b *batchExecutor) legal(s *corpus.Step) []byte {
 	return ctx
 }
 
-// keyOf returns what a call fixes for all its inputs.
-func (b *batchExecutor) keyOf(packet []byte) uint32 {
-	if !b.looksAt.headers {
-		return 0
+// callContext returns the context of a call whose packet has n bytes; nil for the
+// default one.
+func (b *batchExecutor) callContext(k key, n int) []byte {
+	if k.device == 0 {
+		return nil
 	}
-	return protocol(packet)<<2 | macClass(packet)
+	ctx, native := b.single.ctx, binary.NativeEndian
+	clear(ctx)
+	if b.inst.batch.Packets == instrument.SKB {
+		native.PutUint32(ctx[skbOffIfindex:], uint32(k.device))
+		return ctx
+	}
+	native.PutUint32(ctx[xdpOffDataEnd:], uint32(n))
+	native.PutUint32(ctx[xdpOffIngress:], uint32(k.device))
+	native.PutUint32(ctx[xdpOffQueue:], uint32(k.queue))
+	return ctx
 }
 
 // protocol returns what the kernel's eth_type_trans makes of an Ethernet header.
@@ -101,7 +159,7 @@ func macClass(packet []byte) uint32 {
 // before it.
 func (b *batchExecutor) order() {
 	b.rows = b.rows[:0]
-	if b.target().shape.MaxSteps == 1 && b.looksAt.headers {
+	if b.target().shape.MaxSteps == 1 && (b.looksAt.headers || b.looksAt.device) {
 		b.sortJobs()
 	}
 	for i := range b.jobs {
@@ -140,18 +198,18 @@ func (b *batchExecutor) sortJobs() {
 
 // keyEntry is the list of jobs with one key.
 type keyEntry struct {
-	key                uint32
+	key                key
 	first, last, count int
 }
 
 // lookup finds the entry of a key, or the free one where it belongs: there are
 // twice as many as jobs.
-func (b *batchExecutor) lookup(key uint32) *keyEntry {
-	for at := key * 0x9e3779b1; ; at++ {
-		entry := &b.table[at>>16&(2*batchSlots-1)]
-		if entry.count == 0 || entry.key == key {
+func (b *batchExecutor) lookup(k key) *keyEntry {
+	hash := (k.header ^ uint32(k.device)<<24 ^ uint32(k.queue)<<20) * 0x9e3779b1 >> 16
+	for ; ; hash++ {
+		entry := &b.table[hash%uint32(len(b.table))]
+		if entry.count == 0 || entry.key == k {
 			return entry
 		}
-		at += 1<<16 - 1
 	}
 }

@@ -50,7 +50,7 @@ const (
 
 	batchBuckets = 64 // 256 bytes: cover.Bucket of each count up to 255
 	batchZeros   = batchBuckets + 256
-	batchDescs   = batchZeros + 256
+	batchDescs   = batchZeros + MaxHeadroom
 )
 
 // A descriptor says where an input is and what it came to. These are offsets in
@@ -87,10 +87,9 @@ const (
 	// batchSlack is how much longer than its input an output may be: more than the
 	// headroom of both kinds of packets together with some options at the end.
 	batchSlack = 512
-	// xdpHeadroom is how far a program can move the head of an XDP packet down:
-	// XDP_PACKET_HEADROOM without struct xdp_frame.
-	xdpHeadroom = 216
-	metaRoom    = 256 // at least xdpHeadroom, a multiple of line
+	// MaxHeadroom is the most headroom that an XDP packet may have.
+	MaxHeadroom = 256
+	metaRoom    = 256 // at least the largest metadata, a multiple of line
 	line        = 64
 )
 
@@ -99,6 +98,12 @@ const (
 // multiples of Stride from In; outputs at any multiples of 8 from Out.
 type BatchLayout struct {
 	Packets Packets
+	// Headroom is how far an XDP program can move the head of its packet down, at most
+	// MaxHeadroom. Metadata takes its place where MetaInHead is set, else it moves the packet up.
+	Headroom   int
+	MetaInHead bool
+	// MetaAlone says that packets with metadata are not run in batches.
+	MetaAlone bool
 	// Slots is the number of descriptors, and of inputs: a power of two.
 	Slots int
 	// Room is the size of an input's packet in the value, Largest the length of the
@@ -119,7 +124,7 @@ func NewBatchLayout(packets Packets, slots, room, largest int) *BatchLayout {
 	l.Stride = ((metaRoom+room+line-1)/line | 1) * line
 	l.In = (batchDescs + slots*DescSize + line - 1) / line * line
 	l.Out = l.In + l.inMask() + 1 + l.Stride
-	l.OutSize = ceilPower(slots * l.OutRoom(l.Largest, xdpHeadroom))
+	l.OutSize = ceilPower(slots * l.OutRoom(l.Largest, metaRoom))
 	l.Size = l.Out + l.OutSize + l.longest()
 	return l
 }
@@ -129,7 +134,7 @@ func ceilPower(n int) int { return 1 << bits.Len(uint(n-1)) }
 func (l *BatchLayout) inMask() int { return ceilPower(l.Slots*l.Stride) - 1 }
 
 // longest is the length of the longest output that is stored.
-func (l *BatchLayout) longest() int { return l.OutRoom(l.Largest, xdpHeadroom) }
+func (l *BatchLayout) longest() int { return l.OutRoom(l.Largest, metaRoom) }
 
 // Desc returns the offset of a descriptor.
 func (l *BatchLayout) Desc(i int) int { return batchDescs + i*DescSize }

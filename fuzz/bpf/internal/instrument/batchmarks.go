@@ -74,7 +74,7 @@ func harmless(fn asm.BuiltinFunc) bool {
 		asm.FnGetCurrentPidTgid, asm.FnGetCurrentUidGid, asm.FnGetCurrentComm, asm.FnTracePrintk, asm.FnTraceVprintk,
 		asm.FnSnprintf, asm.FnStrtol, asm.FnStrtoul, asm.FnStrncmp, asm.FnProbeRead, asm.FnProbeReadKernel, asm.FnProbeReadKernelStr, asm.FnProbeReadStr,
 		asm.FnSkbLoadBytes, asm.FnSkbLoadBytesRelative, asm.FnSkbStoreBytes, asm.FnSkbPullData, asm.FnSkbChangeTail,
-		asm.FnL3CsumReplace, asm.FnL4CsumReplace, asm.FnCsumDiff, asm.FnCsumUpdate, asm.FnCsumLevel,
+		asm.FnL3CsumReplace, asm.FnL4CsumReplace, asm.FnCsumDiff, asm.FnCsumUpdate,
 		asm.FnGetHashRecalc, asm.FnSetHash, asm.FnSetHashInvalid, asm.FnSkbEcnSetCe,
 		asm.FnRedirect, asm.FnRedirectPeer, asm.FnRedirectNeigh, asm.FnFibLookup, asm.FnCheckMtu,
 		asm.FnSkLookupTcp, asm.FnSkLookupUdp, asm.FnSkcLookupTcp, asm.FnSkRelease, asm.FnTcpCheckSyncookie,
@@ -99,6 +99,32 @@ func (p *Plan) Headers() bool { return p.anyInstruction(looksAtHeader) }
 // Loads reports whether a program may load bytes [lo, hi) of its context.
 func (p *Plan) Loads(lo, hi int16) bool {
 	return p.anyInstruction(func(ins *asm.Instruction) bool { return loads(ins, lo, hi) })
+}
+
+// Device reports whether a program may look at the interface that its packet came
+// from or belongs to. It errs on the side of yes.
+func (p *Plan) Device(packets Packets) bool {
+	if packets == XDP {
+		return p.anyInstruction(func(ins *asm.Instruction) bool {
+			return loads(ins, 12, 24) || ins.IsKfuncCall() || ins.IsBuiltinCall() && asksDevice(asm.BuiltinFunc(ins.Constant))
+		})
+	}
+	return p.anyInstruction(func(ins *asm.Instruction) bool {
+		if !ins.IsBuiltinCall() {
+			return loads(ins, 40, 44) || ins.IsKfuncCall()
+		}
+		fn := asm.BuiltinFunc(ins.Constant)
+		return asksDevice(fn) || !harmless(fn)
+	})
+}
+
+// asksDevice lists harmless helpers whose result depends on a packet's interface.
+func asksDevice(fn asm.BuiltinFunc) bool {
+	switch fn {
+	case asm.FnFibLookup, asm.FnCheckMtu, asm.FnSkLookupTcp, asm.FnSkLookupUdp, asm.FnSkcLookupTcp, asm.FnRedirectPeer:
+		return true
+	}
+	return false
 }
 
 func (p *Plan) anyInstruction(is func(*asm.Instruction) bool) bool {

@@ -202,29 +202,51 @@ func (b *batchCode) fillXDP() {
 	b.goHome()
 	b.length()
 	b.load(asm.R2, DescMeta, asm.Half)
+	b.when(asm.R2, asm.JNE, 0, "meta")
 	b.xdpLen(asm.R4)
-	b.add(asm.Add.Reg(asm.R2, regTmp), asm.Sub.Reg(asm.R2, asm.R4))
+	b.add(asm.Mov.Reg(asm.R2, regTmp), asm.Sub.Reg(asm.R2, asm.R4))
 	b.when(asm.R2, asm.JEq, 0, "sized")
 	b.must(asm.FnXdpAdjustTail)
 	b.label("sized")
+	b.add(asm.Mov.Imm(asm.R2, 0))
+	b.storePacket()
+	b.jump("filled")
+	b.label("meta")
+	b.fillWithMeta()
+	b.label("filled")
+}
+
+// storePacket stores the packet at the offset in r2.
+func (b *batchCode) storePacket() {
+	b.buffer(asm.R3, DescIn, b.l.inMask(), b.l.In+metaRoom)
+	b.add(asm.Mov.Reg(asm.R4, regTmp))
+	b.must(asm.FnXdpStoreBytes)
+}
+
+// fillWithMeta stores metadata and packet in one piece, of which the head then
+// moves behind the former.
+func (b *batchCode) fillWithMeta() {
+	if b.l.MetaInHead {
+		b.add(asm.Mov.Imm(asm.R3, 0), asm.Sub.Reg(asm.R3, asm.R2), asm.Mov.Reg(asm.R2, asm.R3))
+		b.must(asm.FnXdpAdjustHead)
+	}
+	b.load(asm.R2, DescMeta, asm.Half)
+	b.xdpLen(asm.R4)
+	b.add(asm.Add.Reg(asm.R2, regTmp), asm.Sub.Reg(asm.R2, asm.R4))
+	b.must(asm.FnXdpAdjustTail)
 	b.load(asm.R4, DescMeta, asm.Half)
-	b.when(asm.R4, asm.JEq, 0, "plain")
-	b.when(asm.R4, asm.JGT, xdpHeadroom, "fail")
+	b.when(asm.R4, asm.JEq, 0, "fail")
+	b.when(asm.R4, asm.JGT, metaRoom, "fail")
 	b.buffer(asm.R3, DescIn, b.l.inMask(), b.l.In)
 	b.add(asm.Mov.Imm(asm.R2, 0))
 	b.must(asm.FnXdpStoreBytes)
-	b.label("plain")
-	b.buffer(asm.R3, DescIn, b.l.inMask(), b.l.In+metaRoom)
 	b.load(asm.R2, DescMeta, asm.Half)
-	b.add(asm.Mov.Reg(asm.R4, regTmp))
-	b.must(asm.FnXdpStoreBytes)
+	b.storePacket()
 	b.load(regTmp, DescMeta, asm.Half)
-	b.when(regTmp, asm.JEq, 0, "filled")
 	b.add(asm.Mov.Reg(asm.R2, regTmp))
 	b.must(asm.FnXdpAdjustHead)
 	b.add(asm.Mov.Imm(asm.R2, 0), asm.Sub.Reg(asm.R2, regTmp))
 	b.must(asm.FnXdpAdjustMeta)
-	b.label("filled")
 }
 
 // goHome moves the head to where packets of this call begin, and clears what is in
@@ -242,6 +264,7 @@ func (b *batchCode) goHome() {
 	b.get(asm.R2, batchMoved)
 	b.whenReg(asm.R2, asm.JNE, asm.R3, "moved") // both 0 mostly
 	b.when(asm.R2, asm.JEq, 0, "home")
+	headroom := int32(b.l.Headroom)
 	b.label("moved")
 	// The head must stay 14 bytes before the end.
 	b.xdpLen(asm.R4)
@@ -249,11 +272,11 @@ func (b *batchCode) goHome() {
 	b.when(asm.R2, asm.JSLE, 0, "long")
 	b.must(asm.FnXdpAdjustTail)
 	b.label("long")
-	b.add(asm.Mov.Reg(asm.R2, regTmp), asm.Add.Imm(asm.R2, -xdpHeadroom))
+	b.add(asm.Mov.Reg(asm.R2, regTmp), asm.Add.Imm(asm.R2, -headroom))
 	b.must(asm.FnXdpAdjustHead)
-	b.add(asm.Mov.Imm(asm.R2, 0), asm.Mov.Reg(asm.R3, regMem), asm.Add.Imm(asm.R3, batchZeros), asm.Mov.Imm(asm.R4, xdpHeadroom))
+	b.add(asm.Mov.Imm(asm.R2, 0), asm.Mov.Reg(asm.R3, regMem), asm.Add.Imm(asm.R3, batchZeros), asm.Mov.Imm(asm.R4, headroom))
 	b.must(asm.FnXdpStoreBytes)
-	b.add(asm.Mov.Imm(asm.R2, xdpHeadroom))
+	b.add(asm.Mov.Imm(asm.R2, headroom))
 	b.must(asm.FnXdpAdjustHead)
 	b.add(asm.StoreImm(regMem, batchMoved, 0, asm.Word))
 	b.label("home")
