@@ -190,14 +190,10 @@ func (m *Mutator) parse(s *corpus.Step) *packet.Layout {
 	return m.layout
 }
 
-// firstLayer is what packets of the type start with. Only netfilter's local
-// output hook, told by its minimum, has no room for an Ethernet header.
+// firstLayer is what packets of the type start with.
 func firstLayer(shape *corpus.Shape) packet.Layer {
 	if shape.Payload {
 		return packet.Payload
-	}
-	if shape.Type == "netfilter" && shape.Packet.Min == 20 {
-		return packet.IPv4
 	}
 	return packet.Ethernet
 }

@@ -39,7 +39,7 @@ func testShapes() map[string]*corpus.Shape {
 			Type: "sched_cls", Packet: corpus.Bounds{Min: 14, Max: 3712}, MinIPv4: 34, MinIPv6: 54,
 			ContextSize: 192, Context: skb, Dictionary: dict, MaxSteps: 8,
 		},
-		"netfilter":      {Type: "netfilter", Packet: corpus.Bounds{Min: 20, Max: 1000}, MaxSteps: 3},
+		"netfilter":      {Type: "netfilter", Packet: corpus.Bounds{Min: 34, Max: 1000}, NoResult: true, MaxSteps: 3},
 		"short":          {Type: "xdp", Packet: corpus.Bounds{Min: 14, Max: 60}, MinIPv4: 34, MinIPv6: 54, Meta: corpus.Bounds{Min: 4, Max: 7}},
 		"syscall":        {Type: "syscall", ContextSize: 192, Context: skb, Dictionary: dict},
 		"raw_tracepoint": {Type: "raw_tracepoint", CPUs: 4, ContextSize: 8, Context: []corpus.Field{{Name: "arg", Size: 8}}, MaxSteps: 70},

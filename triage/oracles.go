@@ -45,7 +45,7 @@ func builtins() []builtin {
 		},
 		{
 			name: "checksum-broken", on: always,
-			fits: func(s *corpus.Shape) bool { return s.Packet.Max > 0 && !s.Payload }, oracle: newChecksum,
+			fits: func(s *corpus.Shape) bool { return s.Packet.Max > 0 && !s.Payload && !s.NoResult }, oracle: newChecksum,
 		},
 		{name: "nondeterministic", on: isDetermined, fits: always, relation: newNondeterministic},
 	}

@@ -24,14 +24,14 @@ func skbRows() map[rowKey]programType {
 		return r
 	}
 	return map[rowKey]programType{
-		{typ: ebpf.SchedCLS}:     row("sched_cls", 0, tcVerdicts(), true),
-		{typ: ebpf.SchedACT}:     row("sched_act", 0, tcVerdicts(), true),
-		{typ: ebpf.SocketFilter}: row("socket_filter", ethernet, nil, false), // how many bytes to keep
-		{typ: ebpf.CGroupSKB}:    row("cgroup_skb", ethernet, ingressVerdicts(), true),
+		{typ: ebpf.SchedCLS}:                          row("sched_cls", 0, tcVerdicts(), true),
+		{typ: ebpf.SchedACT}:                          row("sched_act", 0, tcVerdicts(), true),
+		{typ: ebpf.SocketFilter}:                      row("socket_filter", ethernet, nil, false), // how many bytes to keep
+		{typ: ebpf.CGroupSKB}:                         row("cgroup_skb", ethernet, ingressVerdicts(), true),
 		{ebpf.CGroupSKB, ebpf.AttachCGroupInetEgress}: row("cgroup_skb", ethernet, egressVerdicts(), true),
-		{typ: ebpf.LWTIn}:   row("lwt_in", ethernet, lwtVerdicts(), true),
-		{typ: ebpf.LWTOut}:  row("lwt_out", ethernet, lwtVerdicts(), true),
-		{typ: ebpf.LWTXmit}: row("lwt_xmit", ethernet, lwtVerdicts(), true),
+		{typ: ebpf.LWTIn}:                             row("lwt_in", ethernet, lwtVerdicts(), true),
+		{typ: ebpf.LWTOut}:                            row("lwt_out", ethernet, lwtVerdicts(), true),
+		{typ: ebpf.LWTXmit}:                           row("lwt_xmit", ethernet, lwtVerdicts(), true),
 	}
 }
 

@@ -138,6 +138,20 @@ func TestErrorsOfBareTargets(t *testing.T) {
 	}
 }
 
+// Types that give no packet back have an input packet alone.
+func TestErrorsWithoutResult(t *testing.T) {
+	shape := &corpus.Shape{Type: "netfilter", Packet: corpus.Bounds{Min: 34, Max: 100}, NoResult: true}
+	if _, err := Compile("", "in.ipv4.ttl > 0", shape); err != nil {
+		t.Error(err)
+	}
+	const want = "programs of type netfilter give no packet back: look at ret, ctx or map"
+	for _, text := range []string{"out.ipv4.ttl > 0", "out.len > 0", "steps[0].out.len > 0"} {
+		if _, err := Compile("", text, shape); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestVerdictsOfTC(t *testing.T) {
 	shape := &corpus.Shape{Type: "sched_cls", Verdicts: []corpus.Verdict{{Value: 0xffffffff, Name: "TC_ACT_UNSPEC"}, {Value: 0, Name: "TC_ACT_OK"}, {Value: 2, Name: "TC_ACT_SHOT"}}}
 	in, out := ran(0xffffffff, tcpPacket(22), tcpPacket(22))

@@ -194,25 +194,6 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-func TestBlankEthernet(t *testing.T) {
-	shape := xdpShape()
-	shape.Type = "cgroup_skb"
-	o := mustCompile(t, "", "out.ipv4.present and out.ipv4.ttl == 64 and out.ipv4.csum_ok and out.len == in.len", shape)
-	for name, b := range map[string][]byte{"ipv4": tcpPacket(22)} {
-		after := append(make([]byte, 14), b[14:]...)
-		in, out := ran(1, b, after)
-		if err := o.Judge(in, out); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	six := mustCompile(t, "", `out.ipv6.present and out.ipv6.saddr == "fd00::1"`, shape)
-	b := ipv6Packet("fd00::1")
-	in, out := ran(1, b, append(make([]byte, 14), b[14:]...))
-	if err := six.Judge(in, out); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestOracle(t *testing.T) {
 	tests := []struct {
 		name, text, want string

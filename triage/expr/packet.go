@@ -18,6 +18,9 @@ func (c *compiler) packet(p place, after bool) (operand, error) {
 	if name == "ctx" && !after {
 		return c.context(q, false)
 	}
+	if after && c.shape.NoResult {
+		return operand{}, c.errorf(p.node, "programs of type %s give no packet back: look at ret, ctx or map", c.shape.Type)
+	}
 	if after {
 		c.need |= corpus.HaveRet | corpus.HavePacket
 	}
@@ -52,14 +55,11 @@ func (c *compiler) side(step int, after bool) side {
 	if !after {
 		return p
 	}
-	switch t := c.shape.Type; {
-	case c.shape.Meta.Max > 0:
+	if c.shape.Meta.Max > 0 {
 		if f := fieldByName(c.shape.Output, "data"); f != nil {
 			data := *f
 			p.data = &data
 		}
-	case t == "socket_filter", t == "cgroup_skb", strings.HasPrefix(t, "lwt_"):
-		p.blank = true
 	}
 	return p
 }

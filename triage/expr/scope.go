@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"encoding/binary"
 	"sync"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -60,8 +59,6 @@ type side struct {
 	// data is the field of the context that says how much metadata precedes the
 	// packet after a run; nil where there can be none.
 	data *corpus.Field
-	// blank says that the kernel puts 14 zero bytes in place of the Ethernet header.
-	blank bool
 	// slot is the place of the packet's layout in a state.
 	slot int
 }
@@ -137,27 +134,7 @@ func (p side) parsed(s scope) *slot {
 		sl.layout.N = 0
 		return sl
 	}
-	first := packet.Ethernet
-	if p.blank {
-		b, first = p.network(s, b)
-	}
 	sl.bytes = b
-	sl.layout.Parse(b, first)
+	sl.layout.Parse(b, packet.Ethernet)
 	return sl
-}
-
-// network returns the output without its blank Ethernet header and the layer that
-// it starts with, which the input's ethertype says.
-func (p side) network(s scope, b []byte) ([]byte, packet.Layer) {
-	step := s.input(p.step)
-	if len(b) < 14 || b[12] != 0 || b[13] != 0 || step == nil || len(step.Packet) < 14 {
-		return b, packet.Ethernet
-	}
-	switch binary.BigEndian.Uint16(step.Packet[12:]) {
-	case 0x0800:
-		return b[14:], packet.IPv4
-	case 0x86dd:
-		return b[14:], packet.IPv6
-	}
-	return b, packet.Ethernet
 }
