@@ -45,7 +45,7 @@ type MapView interface {
 
 // Event is something the kernel or the program said during the run.
 type Event struct {
-	// Source is "kmsg", "stderr" or "trace".
+	// Source is "kmsg", "stderr", "trace", or "xdp" for what happened to a live frame.
 	Source, Text string
 }
 

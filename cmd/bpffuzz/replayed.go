@@ -18,6 +18,8 @@ type replayed struct {
 	Steps   []replayedStep `json:"steps"`
 	Oracles []opinion      `json:"oracles"`
 	Runs    int            `json:"runs"`
+	// Events are what the kernel and the program said, "SOURCE: TEXT".
+	Events []string `json:"events,omitempty"`
 }
 
 // replayedStep is a step and what it gave. Bytes are hexadecimal digits.
@@ -73,6 +75,7 @@ type replayer struct {
 	subject *subject
 	player  *player
 	repeat  int
+	events  []string // of the last run
 }
 
 func (r *replayer) replay(ctx context.Context, one named) (result *replayed, err error) {
@@ -84,6 +87,7 @@ func (r *replayer) replay(ctx context.Context, one named) (result *replayed, err
 		}
 		result.Steps = append(result.Steps, step)
 	}
+	result.Events = r.events
 	result.Oracles, err = r.opinions(ctx, one.in)
 	return result, err
 }
@@ -101,6 +105,10 @@ func (r *replayer) last(ctx context.Context, in *corpus.Input) (s replayedStep, 
 	n := len(in.Steps) - 1
 	s = r.step(&in.Steps[n], &out.Steps[n])
 	s.Lines, s.Ordered = lines(r.subject.target, out)
+	r.events = nil
+	for _, e := range out.Events {
+		r.events = append(r.events, e.Source+": "+e.Text)
+	}
 	return s, nil
 }
 

@@ -16,6 +16,10 @@ func (r *replayed) text() string {
 		fmt.Fprintf(&b, "step %d: %s\n", i, r.Steps[i].result())
 		r.Steps[i].write(&b)
 	}
+	if len(r.Events) > 0 {
+		b.WriteString("events\n")
+		writeIndented(&b, strings.Join(r.Events, "\n")+"\n")
+	}
 	b.WriteString("oracles\n")
 	width := 0
 	for _, o := range r.Oracles {

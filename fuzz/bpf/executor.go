@@ -155,7 +155,10 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
 		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0],
 	}
-	if err := e.runAlone(e.hot, in, out.Steps, want); err != nil {
+	e.lab.listen(out)
+	err := e.runAlone(e.hot, in, out.Steps, want)
+	e.lab.listen(nil)
+	if err != nil {
 		return nil, err
 	}
 	e.hot.foldLoops()

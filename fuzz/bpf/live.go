@@ -118,6 +118,8 @@ type liveLab struct {
 	wires  []*wire // frames come in at the first one's near end
 	watch  *watch
 	ctx    []byte
+	heard  *corpus.Outcome // takes what the kernel complains of; nil for nobody
+	nth    int             // step since there is an outcome to take it
 }
 
 // newLiveLab builds in the namespace of the calling thread.
@@ -210,7 +212,27 @@ func (l *liveLab) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, da
 	l.mode.counts.frames.Add(uint64(frames))
 	packet, err := l.collect(out)
 	o.Ret, o.Packet = l.verdict(inst.returned()), packet
+	l.tell()
 	return err
+}
+
+// listen has the steps that follow tell an outcome what the kernel complained of; nil
+// ends that.
+func (l *liveLab) listen(out *corpus.Outcome) {
+	if l != nil {
+		l.heard, l.nth = out, 0
+	}
+}
+
+// tell adds the complaints about the last step to the outcome that listens.
+func (l *liveLab) tell() {
+	if l.heard == nil {
+		return
+	}
+	for _, text := range l.watch.complaints() {
+		l.heard.Events = append(l.heard.Events, corpus.Event{Source: "xdp", Text: fmt.Sprintf("step %d: %s", l.nth, text)})
+	}
+	l.nth++
 }
 
 // batch returns 1 for one frame, since the kernel fills as many pages as a batch has frames

@@ -303,8 +303,11 @@ func TestLiveLost(t *testing.T) {
 		if err := netlink.LinkSetDown(peer); err != nil {
 			t.Fatal(err)
 		}
-		out := sendLive(t, e, ask('t', 0)).Steps[0]
-		got := *target.LiveReport()
+		result := sendLive(t, e, ask('t', 0))
+		out, got := result.Steps[0], *target.LiveReport()
+		if len(result.Events) != 1 || !strings.Contains(result.Events[0].Text, "no such device") {
+			t.Errorf("told %v, want that the peer is not there", result.Events)
+		}
 		if out.Ret != xdpTX || len(out.Packet) != 0 || got.Arrived != 0 || got.TransmitErrors+got.RedirectErrors+got.Lost == 0 {
 			t.Errorf("verdict %d, %d bytes, %+v", out.Ret, len(out.Packet), got)
 		}
@@ -351,8 +354,16 @@ func TestLiveException(t *testing.T) {
 		}
 		defer l.Close()
 		const peerOfTarget = targetIndex + 1
-		out := sendLive(t, e, ask('r', peerOfTarget)).Steps[0]
-		if want := (LiveReport{Frames: 1, Sent: 1, Exceptions: 1}); *target.LiveReport() != want || out.Ret != xdpRedirect {
+		result := sendLive(t, e, ask('r', peerOfTarget))
+		out := result.Steps[0]
+		told := []corpus.Event{{Source: "xdp", Text: "step 0: xdp_exception: a program returned 0"}}
+		if !slices.Equal(result.Events, told) {
+			t.Errorf("told %v, want %v", result.Events, told)
+		}
+		if again := sendLive(t, e, ask('t', 0)).Events; len(again) > 0 {
+			t.Errorf("the next run is told %v", again)
+		}
+		if want := (LiveReport{Frames: 2, Sent: 2, Arrived: 1, Exceptions: 1}); *target.LiveReport() != want || out.Ret != xdpRedirect {
 			t.Errorf("verdict %d, %+v, want %+v", out.Ret, *target.LiveReport(), want)
 		}
 	})

@@ -168,6 +168,24 @@ func (w *watch) count(c cell) uint64 { return w.now(c) - w.before[c] }
 // errno returns the last error number that a cell holds.
 func (w *watch) errno(c cell) unix.Errno { return unix.Errno(-int32(w.now(c))) }
 
+// complaints says what the tracepoints of errors reported since begin, the last of
+// each.
+func (w *watch) complaints() (list []string) {
+	if w.count(refused) > 0 {
+		list = append(list, fmt.Sprintf("xdp_redirect_err: %v, to index %d", w.errno(refusal), uint32(w.now(target))))
+	}
+	if w.count(unsent) > 0 {
+		list = append(list, fmt.Sprintf("xdp_devmap_xmit: %v, %d frames not sent", w.errno(failure), w.count(unsent)))
+	}
+	if w.count(excepted) > 0 {
+		list = append(list, fmt.Sprintf("xdp_exception: a program returned %d", uint32(w.now(exceptAction))))
+	}
+	if came := w.count(arrived) + w.count(excepted); w.count(sent) > came {
+		list = append(list, fmt.Sprintf("lost: %d of %d frames that were sent did not arrive", w.count(sent)-came, w.count(sent)))
+	}
+	return list
+}
+
 // frame returns the next captured frame, nil when there is none before the
 // deadline. It is valid until the next call.
 func (w *watch) frame(deadline time.Time) ([]byte, error) {
