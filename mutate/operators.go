@@ -12,6 +12,7 @@ const (
 	needSteps      // more than one step is allowed
 	needDictionary // there is one
 	needCPUs       // there are several to choose among
+	needHeaders    // packets have some
 )
 
 // operator changes one step of a child in one way. apply reports whether it
@@ -42,26 +43,26 @@ func operators() []operator {
 		{"fill-block", 2, needPacket, fillBlock},
 		{"resize", 4, needPacket, resize},
 		{"splice-bytes", 3, needPacket, spliceBytes},
-		{"splice-layers", 3, needPacket, spliceLayers},
+		{"splice-layers", 3, needHeaders, spliceLayers},
 		{"dictionary-overwrite", 6, needPacket | needDictionary, dictionaryOverwrite},
 		{"dictionary-insert", 2, needPacket | needDictionary, dictionaryInsert},
 
-		{"field-value", 20, needPacket, fieldValue},
-		{"field-step", 8, needPacket, fieldStep},
-		{"field-random", 8, needPacket, fieldRandom},
-		{"field-dictionary", 20, needPacket | needDictionary, fieldDictionary},
-		{"header-length", 5, needPacket, headerLength},
+		{"field-value", 20, needHeaders, fieldValue},
+		{"field-step", 8, needHeaders, fieldStep},
+		{"field-random", 8, needHeaders, fieldRandom},
+		{"field-dictionary", 20, needHeaders | needDictionary, fieldDictionary},
+		{"header-length", 5, needHeaders, headerLength},
 
-		{"insert-layer", 8, needPacket, insertLayer},
-		{"drop-layer", 5, needPacket, dropLayer},
-		{"duplicate-layer", 2, needPacket, duplicateLayer},
-		{"swap-layers", 2, needPacket, swapLayers},
-		{"retype-layer", 6, needPacket, retypeLayer},
-		{"retype-selector", 3, needPacket, retypeSelector},
-		{"insert-option", 8, needPacket, insertOption},
-		{"drop-options", 1, needPacket, dropOptions},
-		{"toggle-gre", 1, needPacket, toggleGRE},
-		{"reverse-flow", 2, needPacket, reverseFlow},
+		{"insert-layer", 8, needHeaders, insertLayer},
+		{"drop-layer", 5, needHeaders, dropLayer},
+		{"duplicate-layer", 2, needHeaders, duplicateLayer},
+		{"swap-layers", 2, needHeaders, swapLayers},
+		{"retype-layer", 6, needHeaders, retypeLayer},
+		{"retype-selector", 3, needHeaders, retypeSelector},
+		{"insert-option", 8, needHeaders, insertOption},
+		{"drop-options", 1, needHeaders, dropOptions},
+		{"toggle-gre", 1, needHeaders, toggleGRE},
+		{"reverse-flow", 2, needHeaders, reverseFlow},
 
 		{"context-field", 20, needContext, contextField},
 		{"context-clear", 1, needContext, contextClear},
@@ -73,8 +74,8 @@ func operators() []operator {
 		{"drop-step", 4, needSteps, dropStep},
 		{"swap-steps", 2, needSteps, swapSteps},
 		{"splice-steps", 4, needSteps, spliceSteps},
-		{"follow-flow", 10, needSteps | needPacket, followFlow},
-		{"join-flow", 4, needSteps | needPacket, joinFlow},
+		{"follow-flow", 10, needSteps | needHeaders, followFlow},
+		{"join-flow", 4, needSteps | needHeaders, joinFlow},
 	}
 }
 
@@ -83,6 +84,9 @@ func (m *Mutator) applicable(all []operator) []operator {
 	var have need
 	if m.shape.Packet.Max > 0 {
 		have |= needPacket
+		if !m.shape.Payload {
+			have |= needHeaders
+		}
 	}
 	if m.shape.Meta.Max >= 4 {
 		have |= needMeta

@@ -22,7 +22,10 @@ func Seeds(shape *corpus.Shape) []*corpus.Input {
 	var dict dictionary
 	dict.add(shape.Dictionary)
 	var seeds []*corpus.Input
-	if shape.Packet.Max > 0 {
+	switch {
+	case shape.Payload:
+		seeds = payloads(&dict)
+	case shape.Packet.Max > 0:
 		stacks := allStacks()
 		sortByDictionary(stacks, &dict)
 		for i := range stacks {
@@ -31,7 +34,7 @@ func Seeds(shape *corpus.Shape) []*corpus.Input {
 		seeds = append(seeds, dictionaryPackets(&dict)...)
 		seeds = append(seeds, conversations(shape)...)
 		toFirstLayer(seeds, firstLayer(shape))
-	} else {
+	default:
 		seeds = append(seeds, onePacket(nil))
 	}
 	seeds = append(seeds, contextSeeds(shape, seeds[0])...)
@@ -48,6 +51,19 @@ func Seeds(shape *corpus.Shape) []*corpus.Input {
 func onePacket(p []byte) *corpus.Input {
 	b := append(make([]byte, 0, len(p)+64), p...)
 	return &corpus.Input{Steps: []corpus.Step{{Packet: b}}}
+}
+
+// payloads are bytes without headers: none, some of different lengths, and words of
+// the dictionary with room behind them.
+func payloads(dict *dictionary) []*corpus.Input {
+	seeds := []*corpus.Input{onePacket(nil)}
+	for _, n := range [...]int{4, 16, 64, 256, 1024} {
+		seeds = append(seeds, onePacket(make([]byte, n)))
+	}
+	for _, word := range dict.all[:min(len(dict.all), maxPerWidth)] {
+		seeds = append(seeds, onePacket(append(slices.Clone(word), make([]byte, 16)...)))
+	}
+	return seeds
 }
 
 // sortByDictionary moves stacks to the front that need the fewest numbers which

@@ -23,6 +23,9 @@ func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) {
 	default:
 		return nil, fmt.Errorf("executor %q: choose %s, %s or %s", t.mode, executorAuto, executorBatch, executorSingle)
 	}
+	if t.row.trigger != nil {
+		return newTriggerExecutor(t, worker)
+	}
 	single, err := newExecutor(t, worker)
 	if err != nil || t.mode != executorBatch {
 		return single, err

@@ -37,6 +37,7 @@ func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec,
 		Verdicts:    row.verdicts,
 		Closed:      row.closed,
 		Dictionary:  newDictionary(spec, programs),
+		Payload:     row.trigger != nil && row.trigger.Payload,
 	}
 	row.setLimits(shape, prog, lim)
 	if row.onCPU && n != nil {
@@ -54,6 +55,8 @@ func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec,
 // limits are the sizes that the program's type takes.
 func (row *programType) limits(prog *ebpf.ProgramSpec) (kernel.Limits, error) {
 	switch {
+	case row.trigger != nil:
+		return kernel.Limits{Min: row.trigger.Packet.Min, Max: row.trigger.Packet.Max}, nil
 	case row.noPacket:
 		return kernel.Limits{}, nil
 	}

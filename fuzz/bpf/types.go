@@ -6,6 +6,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	events "github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/trigger"
 )
 
 // programType is what BPF_PROG_RUN accepts from, and what it may get back from,
@@ -61,6 +62,8 @@ type programType struct {
 	gated bool
 	// tracing says that the kernel has to let programs watch its functions.
 	tracing bool
+	// trigger is how the program is run where BPF_PROG_RUN does not, nil where it does.
+	trigger *events.Kind
 }
 
 // result is what data_out holds.
@@ -113,6 +116,9 @@ func typeOf(prog *ebpf.ProgramSpec) (programType, error) {
 		if row, ok := rows[key]; ok {
 			return row, nil
 		}
+	}
+	if row, err := triggerType(prog); err == nil {
+		return row, nil
 	}
 	return programType{}, refuse(prog)
 }

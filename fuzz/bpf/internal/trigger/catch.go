@@ -118,10 +118,11 @@ func steer(table *ebpf.Map) *ebpf.ProgramSpec {
 
 // drain throws away what earlier events left.
 func (c *catcher) drain() {
+	var first [1]byte // a read of nothing always succeeds
 	for i, s := range c.sockets {
 		for {
 			if i >= 2 {
-				if _, _, _, _, err := unix.Recvmsg(int(s), nil, nil, unix.MSG_DONTWAIT); err != nil {
+				if _, _, _, _, err := unix.Recvmsg(int(s), first[:], nil, unix.MSG_DONTWAIT); err != nil {
 					break
 				}
 				continue

@@ -33,7 +33,8 @@ func newCgroup() (*cgroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cgroup{root: root, dir: -1, parent: own, name: path.Join(own, fmt.Sprintf("bpffuzz-%d", unix.Gettid()))}
+	removeAbandoned(root, own)
+	c := &cgroup{root: root, dir: -1, parent: own, name: path.Join(own, fmt.Sprintf("%s%d-%d", prefix, unix.Getpid(), unix.Gettid()))}
 	if err := unix.Mkdirat(root, c.name, 0o700); err != nil {
 		unix.Close(root)
 		return nil, fmt.Errorf("making a cgroup below /%s: %w; run where cgroup v2 can be written", own, err)
@@ -88,6 +89,31 @@ func (c *cgroup) Close() (err error) {
 		err = errors.Join(err, fmt.Errorf("removing the cgroup /%s: %w", c.name, e))
 	}
 	return errors.Join(err, unix.Close(c.root))
+}
+
+// prefix is what the names of our cgroups begin with; the process and the thread
+// follow.
+const prefix = "bpffuzz-"
+
+// removeAbandoned removes the cgroups of processes that were killed.
+func removeAbandoned(root int, parent string) {
+	fd, err := unix.Openat(root, parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	dir := os.NewFile(uintptr(fd), parent)
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		rest, ok := strings.CutPrefix(name, prefix)
+		pid, _, _ := strings.Cut(rest, "-")
+		if !ok || strings.Trim(pid, "0123456789") != "" {
+			continue
+		}
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
+			_ = unix.Unlinkat(fd, name, unix.AT_REMOVEDIR) // one with tasks stays
+		}
+	}
 }
 
 // ownCgroup returns the thread's cgroup of version 2, without a leading slash, "."

@@ -57,7 +57,12 @@ func (t *msgTrigger) Fire(context, packet []byte, seen *Seen) error {
 			break
 		}
 	}
-	t.collect(len(packet), seen)
+	// All is delivered within send, but for what the program or MSG_MORE holds back.
+	limit := moment
+	if seen.Errno != 0 || flags != 0 {
+		limit = 0
+	}
+	t.collect(len(packet), limit, seen)
 	return nil
 }
 

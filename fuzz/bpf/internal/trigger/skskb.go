@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"golang.org/x/sys/unix"
-
-	"github.com/bpffuzz/bpffuzz/corpus"
 )
 
 // skSKB sends a stream of bytes to a socket that is in a socket map.
@@ -73,13 +71,16 @@ func (t *skbTrigger) Fire(context, packet []byte, seen *Seen) error {
 	if err := t.open(); err != nil {
 		return err
 	}
-	t.ends[far].set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	for piece := range pieces(packet, max(int(context[atCount]), 1)) {
 		if seen.Errno = t.ends[far].send(piece, 0); seen.Errno != 0 {
 			break
 		}
 	}
-	t.collect(len(packet), seen)
+	limit := patience // redirected data goes through a kernel thread
+	if t.pass != nil {
+		limit = 0
+	}
+	t.collect(len(packet), limit, seen)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -15,6 +16,9 @@ import (
 // maxStream bounds the bytes that go through a stream, so that they fit in the
 // buffers of its sockets.
 const maxStream = 4096
+
+// pass is SK_PASS.
+const pass = 1
 
 // streams are two TCP connections over loopback with one end of each in the
 // program's socket maps: the near end of the first under key 0, that of the second
@@ -95,6 +99,9 @@ func (s *streams) open() (err error) {
 			return err
 		}
 	}
+	for _, end := range s.ends {
+		end.set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
 	for _, m := range s.maps {
 		for key, end := range [...]socket{s.ends[near], s.ends[nearToo]} {
 			if uint32(key) >= m.MaxEntries() {
@@ -122,21 +129,22 @@ func (s *streams) put(m *ebpf.Map, key int, end socket) error {
 	return nil
 }
 
-// collect reads what has arrived anywhere, and waits for the rest of size bytes as
-// long as the program let them pass.
-func (s *streams) collect(size int, seen *Seen) {
+// collect reads what has arrived anywhere. Where the rest of size bytes may be on
+// its way it waits for it, first as long as limit says.
+func (s *streams) collect(size int, limit time.Duration, seen *Seen) {
 	s.buf = s.buf[:0]
 	for s.read(seen); len(s.buf) < size; s.read(seen) {
-		if ret, runs := s.program.last(); runs == 0 || ret == 0 {
+		if ret, runs := s.program.last(); runs == 0 || ret != pass {
 			break
 		}
 		var fds [len(s.ends)]unix.PollFd
 		for i, end := range s.ends {
 			fds[i] = unix.PollFd{Fd: int32(end), Events: unix.POLLIN}
 		}
-		if !poll(fds[:], patience) || !readable(fds[:]) {
+		if !poll(fds[:], limit) || !readable(fds[:]) {
 			break
 		}
+		limit = min(limit, moment)
 	}
 	seen.Packet = s.buf
 }

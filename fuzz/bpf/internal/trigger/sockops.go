@@ -23,7 +23,7 @@ const (
 func sockOps() Kind {
 	fields := append([]corpus.Field{
 		flag("ipv6", atIPv6),
-		{Name: "pieces", Offset: atCount, Size: 1, Max: 8, Values: []uint64{0, 1, 2, 8}},
+		{Name: "pieces", Offset: atCount, Size: 1, Min: 1, Max: 8, Values: []uint64{1, 2, 8}},
 		{Name: "flags", Offset: atFlags, Size: 1, Max: allConnect, Values: []uint64{inOrder, noDelay, echo, keepAlive, windowed, reno}},
 		ports("port", atPort), ports("from_port", atFromPort),
 	}, append(address("to", atTo, 4), address("from", atFrom, 4)...)...)
@@ -120,7 +120,7 @@ func tune(s socket, context []byte) {
 // talk sends the packet in pieces, as far as it goes without waiting.
 func (c *connection) talk(client, server socket, context, packet []byte) {
 	c.buf = c.buf[:0]
-	for piece := range pieces(packet, int(context[atCount])) {
+	for piece := range pieces(packet, max(int(context[atCount]), 1)) {
 		if client.send(piece, 0) != 0 {
 			break
 		}
@@ -131,7 +131,7 @@ func (c *connection) talk(client, server socket, context, packet []byte) {
 	}
 }
 
-// pieces yields n parts of p of about the same size; none for n = 0.
+// pieces yields n parts of p of about the same size.
 func pieces(p []byte, n int) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		for left := n; left > 0 && len(p) > 0; left-- {

@@ -23,6 +23,9 @@ import (
 // redirected stream data goes through a kernel thread.
 const patience = 20 * time.Millisecond
 
+// moment is a wait for what should be there already.
+const moment = time.Millisecond
+
 // ContextSize is the length in bytes of what an event carries besides a packet,
 // and of what is seen of it afterwards, for all kinds alike.
 const ContextSize = 64
