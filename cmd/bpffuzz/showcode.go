@@ -16,7 +16,7 @@ type shownCode struct {
 	ID        uint32          `json:"id,omitempty"`
 	Program   string          `json:"program"`
 	Functions []shownFunction `json:"functions"`
-	// Inputs is how many inputs Coverage in the edges is from.
+	// Inputs is how many inputs the coverage of edges and blocks is from.
 	Inputs int      `json:"inputs,omitempty"`
 	Notes  []string `json:"notes"`
 
@@ -73,7 +73,7 @@ type shownEdge struct {
 	Skipped  string `json:"skipped,omitempty"`
 	Coverage string `json:"coverage,omitempty"`
 
-	only             bool
+	only, taken      bool
 	state            graph.State
 	fromBlock, block int
 }
@@ -122,7 +122,7 @@ func newShownSource(pos cover.Pos, source string) shownSource {
 func newShownEdge(flow *bpf.FlowEdge, blocks []shownBlock, table *cover.Table) shownEdge {
 	e := shownEdge{
 		From: -1, To: blocks[flow.To].First, Kind: flow.Kind.String(), Loop: flow.Back,
-		only: flow.Only, fromBlock: flow.From, block: flow.To,
+		only: flow.Only, taken: flow.Kind == cover.Taken, fromBlock: flow.From, block: flow.To,
 	}
 	if flow.From >= 0 {
 		e.From = blocks[flow.From].Last

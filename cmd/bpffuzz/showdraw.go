@@ -51,7 +51,7 @@ func (f *shownFunction) part() graph.Part {
 		}
 		label := ""
 		if !e.only {
-			label = e.Kind
+			label = map[bool]string{true: "taken", false: "else"}[e.taken]
 		}
 		p.Edges = append(p.Edges, graph.Edge{From: e.fromBlock, To: e.block, Label: label, State: e.state})
 	}

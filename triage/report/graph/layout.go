@@ -66,7 +66,7 @@ func newLayout(p *Part) *layout {
 }
 
 func size(n *Node) (width, height float64) {
-	longest := 4
+	longest := 16 // so that the labels of two edges fit below
 	for _, line := range n.Lines {
 		longest = max(longest, utf8.RuneCountInString(clean(line)))
 	}

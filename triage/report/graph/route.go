@@ -83,23 +83,26 @@ func (l *layout) laneX(at lane) float64 {
 	return l.width + beside
 }
 
-// lanes gives each edge without a chain the first lane that is free along it.
+// bundle is what shares a lane: edges to one node that look the same.
+type bundle struct {
+	to    int
+	state State
+	left  bool
+}
+
+// stretch is the ranks that a bundle passes.
+type stretch struct {
+	bundle
+	top, bottom int
+}
+
+// lanes gives each edge without a chain the first lane that is free along its bundle.
 func (l *layout) lanes() map[int]lane {
-	type stretch struct{ edge, top, bottom int }
-	var stretches []stretch
-	for i, e := range l.part.Edges {
-		if l.chains[i] == nil {
-			from, to := l.vertices[e.From].rank, l.vertices[e.To].rank
-			stretches = append(stretches, stretch{i, min(from, to), max(from, to)})
-		}
-	}
-	slices.SortStableFunc(stretches, func(a, b stretch) int { return cmp.Or(cmp.Compare(a.top, b.top), cmp.Compare(a.bottom, b.bottom)) })
-	given := map[int]lane{}
+	given := map[bundle]lane{}
 	var free [2][]int // for each side and lane, the rank from which it is free
-	for _, s := range stretches {
-		e := &l.part.Edges[s.edge]
+	for _, s := range l.stretches() {
 		side := 0
-		if l.vertices[e.To].rank <= l.vertices[e.From].rank {
+		if s.left {
 			side = 1
 		}
 		n := slices.IndexFunc(free[side], func(rank int) bool { return rank <= s.top })
@@ -108,9 +111,42 @@ func (l *layout) lanes() map[int]lane {
 			free[side] = append(free[side], 0)
 		}
 		free[side][n] = s.bottom + 1
-		given[s.edge] = lane{n, side == 1}
+		given[s.bundle] = lane{n, s.left}
 	}
-	return given
+	lanes := map[int]lane{}
+	for i := range l.part.Edges {
+		if l.chains[i] == nil {
+			lanes[i] = given[l.bundleOf(i)]
+		}
+	}
+	return lanes
+}
+
+// stretches lists the bundles from top to bottom, the short ones first.
+func (l *layout) stretches() []stretch {
+	var list []stretch
+	index := map[bundle]int{}
+	for i, e := range l.part.Edges {
+		if l.chains[i] != nil {
+			continue
+		}
+		from, to := l.vertices[e.From].rank, l.vertices[e.To].rank
+		top, bottom := min(from, to), max(from, to)
+		b := l.bundleOf(i)
+		if n, ok := index[b]; ok {
+			list[n].top, list[n].bottom = min(list[n].top, top), max(list[n].bottom, bottom)
+			continue
+		}
+		index[b] = len(list)
+		list = append(list, stretch{b, top, bottom})
+	}
+	slices.SortStableFunc(list, func(a, b stretch) int { return cmp.Or(cmp.Compare(a.top, b.top), cmp.Compare(a.bottom, b.bottom)) })
+	return list
+}
+
+func (l *layout) bundleOf(edge int) bundle {
+	e := &l.part.Edges[edge]
+	return bundle{e.To, e.State, l.vertices[e.To].rank <= l.vertices[e.From].rank}
 }
 
 // bounds returns the corners of everything that is drawn.

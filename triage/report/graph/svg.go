@@ -51,7 +51,7 @@ func (s *svg) begin(title string, width, height float64) {
 	fmt.Fprintf(s.w, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" font-family="monospace" font-size="%d">
 <title>%s</title>
 <defs>
-`, width, height, width, height, fontSize, xml(title))
+`, width, height, width, height, fontSize, markup(title))
 	for state := Plain; state <= Unknown; state++ {
 		fmt.Fprintf(s.w, `<marker id="arrow%d" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="%s"/></marker>
 `, state, state.stroke())
@@ -64,7 +64,7 @@ func (s *svg) text(x, y float64, class, text string) {
 	if class == "title" {
 		weight = ` font-weight="bold"`
 	}
-	fmt.Fprintf(s.w, "<text x=\"%.1f\" y=\"%.1f\"%s xml:space=\"preserve\">%s</text>\n", x, y, weight, xml(text))
+	fmt.Fprintf(s.w, "<text x=\"%.1f\" y=\"%.1f\"%s xml:space=\"preserve\">%s</text>\n", x, y, weight, markup(text))
 }
 
 func (s *svg) legend(y float64) {
@@ -111,13 +111,13 @@ func (s *svg) edge(e *Edge, path []point) {
 	}
 	fmt.Fprintf(s.w, "<path d=\"%s\" fill=\"none\" stroke=\"%s\"%s marker-end=\"url(#arrow%d)\">", d.String(), e.State.stroke(), dashes(e.State), e.State&3)
 	if label := strings.TrimSpace(e.Label + ", " + e.State.String()); e.State != Plain {
-		fmt.Fprintf(s.w, "<title>%s</title>", xml(strings.TrimPrefix(label, ", ")))
+		fmt.Fprintf(s.w, "<title>%s</title>", markup(strings.TrimPrefix(label, ", ")))
 	} else if e.Label != "" {
-		fmt.Fprintf(s.w, "<title>%s</title>", xml(e.Label))
+		fmt.Fprintf(s.w, "<title>%s</title>", markup(e.Label))
 	}
 	fmt.Fprint(s.w, "</path>\n")
 	if e.Label != "" && len(path) > 0 {
-		fmt.Fprintf(s.w, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"9\" fill=\"%s\">%s</text>\n", path[0].x+2, path[0].y+9, e.State.stroke(), xml(e.Label))
+		fmt.Fprintf(s.w, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"9\" fill=\"%s\">%s</text>\n", path[0].x+2, path[0].y+9, e.State.stroke(), markup(e.Label))
 	}
 }
 
@@ -131,6 +131,6 @@ func dashes(s State) string {
 	return ""
 }
 
-func xml(text string) string {
+func markup(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(clean(text))
 }
