@@ -41,6 +41,7 @@ func keepsPacket(v corpus.Verdict) bool {
 	return slices.Contains([]string{
 		"XDP_PASS", "XDP_TX", "XDP_REDIRECT",
 		"TC_ACT_OK", "TC_ACT_UNSPEC", "TC_ACT_PIPE", "TC_ACT_RECLASSIFY", "TC_ACT_REDIRECT",
+		"PASS", "PASS_CN", "BPF_OK", "BPF_REDIRECT", "BPF_LWT_REROUTE",
 	}, v.Name)
 }
 
