@@ -81,7 +81,7 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 		spec.Programs[name].Instructions = code[i]
 		spec.Programs[name].Flags |= t.step.Flags
 	}
-	if t.live != nil {
+	if t.leavesResults() {
 		if err := t.recordResults(spec); err != nil {
 			return nil, err
 		}
@@ -101,7 +101,7 @@ func (i *instance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
 	if i.mem, err = kernel.MapMemory(i.coll.Maps[coverMap].FD(), i.layout.Size); err != nil {
 		return err
 	}
-	if t.live != nil {
+	if t.leavesResults() {
 		if err := i.mapResult(); err != nil {
 			return err
 		}

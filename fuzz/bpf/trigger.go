@@ -6,17 +6,12 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 	events "github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/trigger"
 )
-
-// resultMap is the name of the map in which programs that need a trigger leave what
-// they return.
-const resultMap = "bpffuzz_result"
 
 // triggerType returns the row of a type that BPF_PROG_RUN refuses but that has a
 // trigger.
@@ -35,46 +30,26 @@ func triggerType(prog *ebpf.ProgramSpec) (programType, error) {
 	}, nil
 }
 
+// leavesResults reports whether the programs leave in a map what nobody else says
+// that they returned.
+func (t *Target) leavesResults() bool { return t.live != nil || t.row.trigger != nil }
+
 // armed is an instance whose program some event runs.
 type armed struct {
 	*instance
 	kind   *events.Kind
 	attach ebpf.AttachType
 	name   string
-	result []byte // the result map's value
 	fire   events.Trigger
 }
 
-// arm loads a variant that records what it returns. It is not attached yet.
-func (t *Target) arm(variant instrument.Variant) (_ *armed, err error) {
-	spec, err := t.rewritten(variant)
+// arm loads a variant. It is not attached yet.
+func (t *Target) arm(variant instrument.Variant) (*armed, error) {
+	inst, err := t.loadOnly(variant)
 	if err != nil {
 		return nil, err
 	}
-	spec.Maps[resultMap] = &ebpf.MapSpec{
-		Name: resultMap, Type: ebpf.Array, KeySize: 4, ValueSize: instrument.ResultSize, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
-	}
-	for _, name := range t.names {
-		p := spec.Programs[name]
-		if p.Instructions, err = instrument.Results(p.Instructions, resultMap); err != nil {
-			return nil, fmt.Errorf("program %q: %w", name, err)
-		}
-	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogDisabled: true}})
-	if err != nil {
-		return nil, t.explain(err)
-	}
-	a := &armed{
-		kind: t.row.trigger, attach: spec.Programs[t.program].AttachType, name: t.program,
-		instance: &instance{coll: coll, layout: t.plan.Layout(t.step.Rung, variant), run: kernel.NewRun(coll.Programs[t.program].FD())},
-	}
-	if err := a.open(t, spec); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	if a.result, err = kernel.MapMemory(coll.Maps[resultMap].FD(), instrument.ResultSize); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	return a, nil
+	return &armed{instance: inst, kind: t.row.trigger, attach: t.spec.Programs[t.program].AttachType, name: t.program}, nil
 }
 
 // start attaches the program.
@@ -108,9 +83,5 @@ func (a *armed) Close() error {
 	if a == nil {
 		return nil
 	}
-	err := a.stop()
-	if a.result != nil {
-		err = errors.Join(err, kernel.Unmap(a.result))
-	}
-	return errors.Join(err, a.instance.Close())
+	return errors.Join(a.stop(), a.instance.Close())
 }
