@@ -66,7 +66,11 @@ type minimized struct {
 }
 
 func (f *minimizeFlags) run(ctx context.Context, u *ui, args []string) error {
-	all, err := f.readInputs(u, args, f.sequence)
+	paths, err := f.read(args)
+	if err != nil {
+		return err
+	}
+	all, err := f.readInputs(u, paths, f.sequence)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type runFlags struct {
 	duration      time.Duration
 	execs, seed   uint64
 	workers       int
+	workersGiven  bool
 	out           string
 	seeds         []string
 	dict          string
@@ -61,6 +62,7 @@ exactly.`,
 			if !cmd.Flags().Changed("seed") {
 				f.seed = rand.Uint64()
 			}
+			f.workersGiven = cmd.Flags().Changed("workers")
 			return f.run(cmd.Context(), u, args)
 		},
 	}
@@ -108,6 +110,9 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 		return err
 	}
 	if _, err := f.read(args); err != nil {
+		return err
+	}
+	if err := f.prepare(u, f.workersGiven); err != nil {
 		return err
 	}
 	opts := fuzz.Options{

@@ -74,7 +74,7 @@ func (t *Target) loadBatch(l *instrument.BatchLayout) (*batchInstance, error) {
 		return nil, err
 	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		Programs: ebpf.ProgramOptions{LogDisabled: true},
+		MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogDisabled: true},
 	})
 	if err != nil {
 		return nil, t.explain(err)

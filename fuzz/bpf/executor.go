@@ -33,9 +33,10 @@ type executor struct {
 	data   []byte    // metadata and packet of a step that has the former
 	ctx    []byte    // context given to the kernel
 	result corpus.Outcome
-	ctxOut [][]byte // output contexts of the steps of the input run alone
-	why    string   // this one and not another
-	lab    *liveLab // nil where nothing is done with packets
+	ctxOut [][]byte  // output contexts of the steps of the input run alone
+	why    string    // this one and not another
+	lab    *liveLab  // nil where nothing is done with packets
+	feed   *feedback // nil where edges alone guide
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
@@ -57,6 +58,9 @@ func newExecutor(t *Target, worker int) (*executor, error) {
 		out:   carve(slots, packet+meta+growth),
 		data:  make([]byte, 0, packet+meta),
 		ctx:   make([]byte, t.shape.ContextSize),
+	}
+	if err := e.guide(); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
@@ -100,11 +104,16 @@ func (e *executor) Describe() string {
 func (e *executor) Batch() *fuzz.Batch { return e.batch }
 
 // Cover implements fuzz.Executor.
-func (e *executor) Cover() []byte { return e.hot.mem[:e.target.table.Len()] }
+func (e *executor) Cover() []byte {
+	if e.feed != nil {
+		return e.feed.join(e.hot.mem)
+	}
+	return e.hot.mem[:e.target.table.Len()]
+}
 
 // Run implements fuzz.Executor.
 func (e *executor) Run(context.Context) error {
-	clear(e.Cover())
+	e.forget()
 	steps, outcomes := e.batch.Slots(), e.batch.Outcomes()
 	for n, i := 0, 0; i < e.batch.Len(); i++ {
 		in := e.batch.Input(i)
@@ -117,7 +126,9 @@ func (e *executor) Run(context.Context) error {
 			}
 			n++
 		}
-		e.hot.foldLoops()
+		if err := e.fold(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -127,10 +138,15 @@ func (e *executor) prepare(inst *instance, in *corpus.Input) error {
 	if err := inst.state.restore(); err != nil {
 		return err
 	}
-	if len(in.Maps) == 0 {
-		return nil
+	if len(in.Maps) > 0 {
+		if err := inst.state.store(in.Maps); err != nil {
+			return err
+		}
 	}
-	return inst.state.store(in.Maps)
+	if e.feed != nil && inst == e.hot {
+		return e.feed.begin()
+	}
+	return nil
 }
 
 // foldLoops turns the loop counters of the last input into bucket bits and clears
@@ -148,7 +164,7 @@ func (i *instance) foldLoops() {
 
 // Alone implements fuzz.Executor.
 func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
-	clear(e.Cover())
+	e.forget()
 	e.grow(len(in.Steps))
 	out := &e.result
 	*out = corpus.Outcome{
@@ -161,7 +177,9 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	if err != nil {
 		return nil, err
 	}
-	e.hot.foldLoops()
+	if err := e.fold(); err != nil {
+		return nil, err
+	}
 	out.Cover, out.Maps = e.Cover(), e.hot.state
 	if want&corpus.HaveTrace != 0 {
 		return out, e.traceAlone(in, out)
@@ -253,7 +271,7 @@ func (e *executor) Recreate(context.Context) error {
 	}
 	err = errors.Join(e.hot.Close(), e.trace.Close())
 	e.hot, e.trace = hot, nil
-	return err
+	return errors.Join(err, e.guide())
 }
 
 // Close implements fuzz.Executor.

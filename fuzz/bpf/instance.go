@@ -34,6 +34,9 @@ func (i *instance) also(closer func() error) { i.closers = append(i.closers, clo
 // load loads a variant at the target's rung and readies it to be run by the calling
 // thread, in its namespace.
 func (t *Target) load(variant instrument.Variant) (*instance, error) {
+	if t.loaded != nil {
+		return t.adopt(variant)
+	}
 	inst, err := t.loadOnly(variant)
 	if err != nil {
 		return nil, err
@@ -58,7 +61,7 @@ func (t *Target) loadOnly(variant instrument.Variant) (*instance, error) {
 		return nil, err
 	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		Programs: ebpf.ProgramOptions{LogDisabled: true},
+		MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogDisabled: true},
 	})
 	if err != nil {
 		return nil, t.explain(err)

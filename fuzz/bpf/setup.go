@@ -17,11 +17,14 @@ type Setup struct {
 	Maps MapContents
 	// TailCalls are names of programs by prog array and index.
 	TailCalls map[string]map[uint32]string
+	// Reuse are maps of the kernel that take the place of the object's, by the names
+	// that they have there. Programs share them with whoever else uses them.
+	Reuse map[string]MapRef
 }
 
 // Setup returns what the file says about setting up the object.
 func (t *TargetFile) Setup() Setup {
-	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls}
+	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse}
 }
 
 // apply changes spec. Per-CPU values are repeated for each of cpus possible CPUs.

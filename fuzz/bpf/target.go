@@ -24,6 +24,9 @@ const coverMap = "bpffuzz_cover"
 type Options struct {
 	// Program is the name of the program to fuzz; "" means the only one there is.
 	Program string
+	// Type is what the program is loaded as, by bpftool's names; "" leaves that to its
+	// section.
+	Type string
 	// Setup is done before the programs are loaded.
 	Setup
 	// MaxSteps bounds the steps of an input; 0 means 1.
@@ -31,6 +34,9 @@ type Options struct {
 	// Executor is how packets are run: "batch" for many in one call, "single" for one,
 	// "auto" or "" for what suits the program.
 	Executor string
+	// Feedback names maps whose counters guide the fuzzer besides the edges: a counter
+	// that a run changes by another power of two than before is new.
+	Feedback []string
 	// Live is not nil where the kernel is to do with packets what the program, one of
 	// XDP, says.
 	Live *Live
@@ -51,15 +57,18 @@ type Target struct {
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	notes   []string
 	linear  int    // size of the largest packet without fragments
-	mode    string    // Options.Executor
-	live    *liveMode // nil where nothing is done with packets
+	mode    string // Options.Executor
+	reused  reusedMaps
+	feed    []feedbackMap // what guides besides the edges
+	loaded  *Loaded       // not nil where the program was in the kernel before
+	live    *liveMode     // nil where nothing is done with packets
 }
 
 // NewTarget chooses the program, sets the object up, finds out by trial which
 // instrumentation this kernel accepts, and describes the program's inputs. A
 // program that the kernel rejects as it is gives a *RejectedError.
 func NewTarget(obj *Object, opts Options) (*Target, error) {
-	name, err := obj.choose(opts.Program)
+	obj, name, err := obj.chooseTyped(opts.Program, opts.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -78,10 +87,16 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		}
 	}
 	t.reduce(programs)
+	if err := t.reuse(opts.Reuse); err != nil {
+		return nil, err
+	}
 	if err := t.analyze(programs); err != nil {
 		return nil, err
 	}
-	return t, t.inLab(t.climb)
+	if err := t.inLab(t.climb); err != nil {
+		return nil, err
+	}
+	return t, t.addFeedback(opts.Feedback)
 }
 
 func (t *Target) setUp(opts *Options) (err error) {
@@ -212,7 +227,7 @@ func (t *Target) climb() error {
 // loadPlain loads the programs as they are and returns the kernel's objections in
 // full.
 func (t *Target) loadPlain() error {
-	coll, err := ebpf.NewCollection(t.spec.Copy())
+	coll, err := ebpf.NewCollectionWithOptions(t.spec.Copy(), ebpf.CollectionOptions{MapReplacements: t.reused})
 	if err != nil {
 		return t.explain(err)
 	}
@@ -238,7 +253,12 @@ func (t *Target) Shape() *corpus.Shape { return t.shape }
 func (t *Target) Table() *cover.Table { return t.table }
 
 // Rung says how much of the program is instrumented, "full" at best.
-func (t *Target) Rung() string { return t.step.String() }
+func (t *Target) Rung() string {
+	if t.loaded != nil {
+		return "not at all"
+	}
+	return t.step.String()
+}
 
 // Notes are what a user should know of how the target was set up, a line each.
 func (t *Target) Notes() []string { return t.notes }

@@ -28,6 +28,13 @@ type TargetFile struct {
 	Maps MapContents
 	// TailCalls are programs by prog array and index.
 	TailCalls map[string]map[uint32]string
+	// Type is what the program is loaded as, by bpftool's names; "" leaves that to its
+	// section.
+	Type string
+	// Reuse are maps of the kernel that take the place of the object's.
+	Reuse map[string]MapRef
+	// Feedback names maps whose counters guide the fuzzer.
+	Feedback []string
 	// Seeds are files and directories of first inputs.
 	Seeds []string
 	// Invariants are expressions that have to hold after every run.

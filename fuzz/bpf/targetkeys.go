@@ -16,6 +16,9 @@ func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 		"variables":  func(n ast.Node, _ string) error { return t.readVariables(r, n) },
 		"maps":       func(n ast.Node, _ string) error { return t.readMaps(r, n) },
 		"tail_calls": func(n ast.Node, _ string) error { return t.readTailCalls(r, n) },
+		"type":       func(n ast.Node, _ string) (err error) { t.Type, err = r.str(n, "type"); return err },
+		"reuse":      func(n ast.Node, _ string) error { return t.readReuse(r, n) },
+		"feedback":   func(n ast.Node, _ string) error { return t.readFeedback(r, n) },
 		"seeds":      func(n ast.Node, _ string) error { return t.readSeeds(r, n) },
 		"invariants": func(n ast.Node, _ string) error { return t.readInvariants(r, n) },
 		"contexts":   func(n ast.Node, _ string) error { return t.readContexts(r, n) },
@@ -139,6 +142,29 @@ func (t *TargetFile) readOracles(r *yamlReader, n ast.Node) error {
 	t.Oracles = map[string]bool{}
 	return r.pairs(n, "oracles", func(name string, n ast.Node, _ string) (err error) {
 		t.Oracles[name], err = r.flag(n, "oracles."+name)
+		return err
+	})
+}
+
+func (t *TargetFile) readReuse(r *yamlReader, n ast.Node) error {
+	t.Reuse = map[string]MapRef{}
+	return r.pairs(n, "reuse", func(name string, n ast.Node, at string) error {
+		text, err := r.str(n, "reuse."+name)
+		if err != nil {
+			return err
+		}
+		if err := MapRef(text).Check(); err != nil {
+			return fail(at, "reuse."+name, "%w", err)
+		}
+		t.Reuse[name] = MapRef(text)
+		return nil
+	})
+}
+
+func (t *TargetFile) readFeedback(r *yamlReader, n ast.Node) error {
+	return r.list(n, "feedback", func(_ int, n ast.Node) error {
+		name, err := r.str(n, "feedback")
+		t.Feedback = append(t.Feedback, name)
 		return err
 	})
 }

@@ -1,0 +1,107 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+)
+
+// NewLoadedTarget makes a target of a program that is in the kernel already. It
+// cannot be instrumented, so only the feedback maps guide the fuzzer; its maps are
+// in use, so nothing is put back between inputs. Of the options Feedback, MaxSteps
+// and Executor count. The program must stay open as long as the target is used.
+func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
+	if l.refused != nil {
+		return nil, l.refused
+	}
+	if l.row.special != nil {
+		return nil, fmt.Errorf("program %q has type %s, whose context only the object describes: give the object, or run it on bytes of your choice with replay --ctx-in", l.name, l.row.kind)
+	}
+	t := &Target{
+		row: l.row, program: l.name, loaded: l, mode: opts.Executor, table: &cover.Table{},
+		spec: &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{l.name: l.spec}},
+		notes: []string{
+			fmt.Sprintf("program %q was loaded by somebody else and is run as it is, without instrumentation", l.name),
+			"its maps are in use: a private network namespace does not keep apart what runs write to them, and nothing is put back between inputs",
+		},
+	}
+	if opts.Live != nil {
+		return nil, errors.New("live frames of a program that is loaded already cannot be observed: give the object")
+	}
+	if t.mode == executorBatch {
+		return nil, fmt.Errorf("batches need code in front of the program, and program %q is loaded already: choose executor %s", l.name, executorSingle)
+	}
+	t.mode = executorSingle
+	var err error
+	if t.machine.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return nil, fmt.Errorf("counting the processors: %w", err)
+	}
+	if err := t.describe(nil, opts.MaxSteps); err != nil {
+		return nil, err
+	}
+	return t, t.addLoadedFeedback(opts.Feedback)
+}
+
+// addLoadedFeedback is addFeedback for a program that is loaded already.
+func (t *Target) addLoadedFeedback(names []string) error {
+	open, err := t.loaded.openMaps()
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	kept, err := open.only(t.program, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		m := kept[name]
+		feed, err := newFeedbackMap(name, m.Type(), m.KeySize(), m.ValueSize(), m.MaxEntries(), t.machine.cpus)
+		if err != nil {
+			return err
+		}
+		t.feed = append(t.feed, feed)
+	}
+	return t.guide()
+}
+
+// adopt makes an instance of a program that is loaded already. There is no other
+// variant of it than the one that is there.
+func (t *Target) adopt(variant instrument.Variant) (*instance, error) {
+	if variant != instrument.Cover {
+		return nil, &RejectedError{Program: t.program, Err: errors.New("it is loaded already")}
+	}
+	inst := &instance{
+		coll:  &ebpf.Collection{Maps: map[string]*ebpf.Map{}},
+		run:   kernel.NewRun(t.loaded.prog.FD()),
+		state: &mapState{maps: map[string]restorer{}},
+	}
+	if len(t.feed) == 0 {
+		return inst, nil
+	}
+	open, err := t.loaded.openMaps()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range t.feed {
+		names = append(names, t.feed[i].name)
+	}
+	kept, err := open.only(t.program, names)
+	if err != nil {
+		return nil, errors.Join(err, open.Close())
+	}
+	inst.coll.Maps = kept // which closes them
+	for _, m := range kept {
+		maps.DeleteFunc(open, func(_ string, other *ebpf.Map) bool { return other == m })
+	}
+	return inst, open.Close()
+}
+
+// shared reports whether a map is somebody else's, and so left as runs leave it.
+func (t *Target) shared(name string) bool { return t.reused[name] != nil }
