@@ -6,11 +6,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// answers of BPF_PROG_RUN to types that it does not run.
-const (
-	notRun    = "BPF_PROG_RUN answers ENOTSUPP (524)"
-	notLoaded = "BPF_PROG_RUN runs no program of this type"
-)
+// notRun is what BPF_PROG_RUN answers to types that it does not run.
+const notRun = "BPF_PROG_RUN answers ENOTSUPP (524)"
 
 // refuse returns the error for a program whose type cannot be run: the type, what
 // the kernel answers, and what would be needed.
@@ -38,7 +35,7 @@ func unrunnable(prog *ebpf.ProgramSpec) (kind, answer, needed string) {
 	case ebpf.LSM:
 		return "lsm", notRun, event("the kernel asks a security hook; the kernel has to have lsm=bpf, and some refuse to load such programs (EPERM)")
 	case ebpf.Extension:
-		return "ext", notLoaded, "build what it replaces with it and fuzz the whole program: an extension is a function of another program"
+		return "ext", notRun, "build what it replaces with it and fuzz the whole program: an extension is a function of another program"
 	case ebpf.Tracing:
 		return "tracing", fmt.Sprintf("BPF_PROG_RUN answers EFAULT to attach type %s", prog.AttachType),
 			"fentry, fexit, fmod_ret and tp_btf are run; an iterator runs only when its file is read"
@@ -46,24 +43,22 @@ func unrunnable(prog *ebpf.ProgramSpec) (kind, answer, needed string) {
 		return "lirc_mode2", notRun, event("an infrared receiver has a pulse, and this needs such a device")
 	}
 	if kind, needed := trigger(prog.Type); kind != "" {
-		return kind, notRun, event(needed)
+		return kind, answerTo(prog), event(needed)
 	}
-	return prog.Type.String(), notLoaded, "see docs/program-types.md for the types that are"
+	return prog.Type.String(), "this kind of program is not known here", "see docs/program-types.md for those that are"
 }
 
-// trigger names the event that types of sockets, cgroups and routes run on.
+// answerTo says what the kernel answers for types of which some are triggered.
+func answerTo(prog *ebpf.ProgramSpec) string {
+	if prog.AttachType == ebpf.AttachNone {
+		return notRun
+	}
+	return fmt.Sprintf("%s, and it is attached as %s, for which there is no trigger", notRun, prog.AttachType)
+}
+
+// trigger names the event that types of cgroups run on.
 func trigger(t ebpf.ProgramType) (kind, event string) {
 	switch t {
-	case ebpf.SockOps:
-		return "sock_ops", "a connection of a socket in its cgroup changes state"
-	case ebpf.SkSKB:
-		return "sk_skb", "data arrives on a socket of its map"
-	case ebpf.SkMsg:
-		return "sk_msg", "data is sent on a socket of its map"
-	case ebpf.SkReuseport:
-		return "sk_reuseport", "a packet arrives for a group of sockets with SO_REUSEPORT"
-	case ebpf.LWTSeg6Local:
-		return "lwt_seg6local", "a packet with a segment routing header arrives on a route with action End.BPF"
 	case ebpf.CGroupSock:
 		return "cgroup_sock", "a socket is made, bound or released in its cgroup"
 	case ebpf.CGroupSockAddr:
