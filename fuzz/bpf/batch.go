@@ -23,12 +23,14 @@ type batchExecutor struct {
 	batch  *fuzz.Batch
 
 	looksAt looksAt
-	jobs    []job
-	rows    []int // jobs with which a row of one key begins
-	alone   []int // inputs that do not go into batches
-	failed  []bool
-	kept    [][]byte // outputs of slots that the single executor ran
-	stretch int      // descriptors that the next call gets
+	// addresses are those of interfaces by index; that of lo, index 0, is zero.
+	addresses map[uint16][6]byte
+	jobs      []job
+	rows      []int // jobs with which a row of one key begins
+	alone     []int // inputs that do not go into batches
+	failed    []bool
+	kept      [][]byte // outputs of slots that the single executor ran
+	stretch   int      // descriptors that the next call gets
 
 	// For sortJobs.
 	sorted []job
@@ -49,12 +51,16 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 	if err != nil {
 		return nil, err
 	}
+	addresses, err := readAddresses()
+	if err != nil {
+		return nil, errors.Join(err, inst.Close())
+	}
 	n := layout.Slots
 	b := &batchExecutor{
 		single: single, inst: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
 		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
 		failed: make([]bool, n), kept: make([][]byte, n), stretch: n,
-		looksAt: t.looksAt(layout.Packets),
+		looksAt: t.looksAt(layout.Packets), addresses: addresses,
 	}
 	return b, nil
 }

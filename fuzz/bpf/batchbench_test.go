@@ -14,10 +14,10 @@ import (
 	"github.com/bpffuzz/bpffuzz/mutate"
 )
 
-// BenchmarkExecutors compares, in CPU time for one execution of an example with
+// BenchmarkBatch compares, in CPU time for one execution of an example with
 // packets of 64 bytes: the call alone in a loop on the plain program, one call for
 // each packet, batches, and the whole loop of the engine.
-func BenchmarkExecutors(b *testing.B) {
+func BenchmarkBatch(b *testing.B) {
 	needBatches(b)
 	for _, name := range []string{"firewall", "balancer", "conntrack", "egress"} {
 		target := exampleTarget(b, name)
@@ -87,7 +87,7 @@ func onThread(b *testing.B, do func() error) {
 }
 
 // cpuTime returns what the calling thread has used.
-func cpuTime() time.Duration {
+func threadTime() time.Duration {
 	var usage unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &usage); err != nil {
 		return 0
@@ -99,9 +99,9 @@ func cpuTime() time.Duration {
 func measured(b *testing.B, do func() error) error {
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := cpuTime()
+	before := threadTime()
 	err := do()
-	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(threadTime()-before)/float64(b.N), "cpu-ns/op")
 	return err
 }
 

@@ -40,7 +40,7 @@ func (t *Target) batchLayout() (*instrument.BatchLayout, error) {
 	case ebpf.XDP:
 		return t.xdpLayout()
 	case ebpf.SchedCLS, ebpf.SchedACT:
-		if t.plan.Sockets() {
+		if t.plan.Looks().Socket() {
 			return nil, errors.New("the program looks at its packet's socket, whose addresses differ from call to call")
 		}
 		return instrument.NewBatchLayout(instrument.SKB, batchSlots, packet, packet), nil

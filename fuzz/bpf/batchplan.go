@@ -2,6 +2,9 @@ package bpf
 
 import (
 	"encoding/binary"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
@@ -15,9 +18,9 @@ type job struct {
 }
 
 // key is what a call fixes for all its inputs: what the kernel derives from
-// the Ethernet header of a call's packet, and interface and queue.
+// the Ethernet header of a call's packet, length on the wire, interface and queue.
 type key struct {
-	header        uint32
+	header, wire  uint32
 	device, queue uint16
 }
 
@@ -25,14 +28,16 @@ type key struct {
 type looksAt struct{ headers, device, wireLen, ingress, segs, hwtstamp bool }
 
 func (t *Target) looksAt(packets instrument.Packets) looksAt {
-	return looksAt{
-		headers:  packets == instrument.SKB && t.plan.Headers(),
-		device:   t.plan.Device(packets),
-		wireLen:  t.plan.Loads(skbOffWireLen, skbOffWireLen+4),
-		ingress:  t.plan.Loads(skbOffIngress, skbOffIngress+4),
-		segs:     t.plan.Loads(skbOffGSOSegs, skbOffGSOSegs+4),
-		hwtstamp: t.plan.Loads(skbOffHWTstamp, skbOffHWTstamp+8),
+	looks := t.plan.Looks()
+	at := looksAt{device: looks.Device(packets)}
+	if packets == instrument.SKB {
+		at.headers = looks.Header()
+		at.wireLen = looks.Field(skbOffWireLen, skbOffWireLen+4)
+		at.ingress = looks.Field(skbOffIngress, skbOffIngress+4)
+		at.segs = looks.Field(skbOffGSOSegs, skbOffGSOSegs+4)
+		at.hwtstamp = looks.Field(skbOffHWTstamp, skbOffHWTstamp+8)
 	}
+	return at
 }
 
 // fits reports whether a step may be run in a batch, and with which others. Steps
@@ -45,13 +50,11 @@ func (b *batchExecutor) fits(s *corpus.Step) (k key, ok bool) {
 	case packet < shape.MinPacket(s.Packet), packet+meta > l.Largest:
 	case meta > shape.Meta.Max, meta%4 != 0, meta > 0 && l.MetaAlone:
 	default:
+		ok = len(s.Context) == 0 || b.fitsContext(s, &k)
 		if b.looksAt.headers {
-			k.header = protocol(s.Packet)<<2 | macClass(s.Packet)
+			k.header = protocol(s.Packet)<<2 | macClass(s.Packet, b.addresses[k.device])
 		}
-		if len(s.Context) == 0 {
-			return k, true
-		}
-		return k, b.fitsContext(s, &k)
+		return k, ok
 	}
 	return k, false
 }
@@ -78,14 +81,17 @@ func (b *batchExecutor) fitsContext(s *corpus.Step, k *key) bool {
 		return true
 	}
 	if ifindex := native.Uint32(ctx[skbOffIfindex:]); ifindex > lo {
-		if b.looksAt.headers {
-			return false // another interface, other addresses are its own
-		}
-		if b.looksAt.device {
+		if b.looksAt.device || b.looksAt.headers {
 			k.setDevice(ifindex, 0)
 		}
 	}
-	return native.Uint32(ctx[skbOffGSOSize:]) == 0 && !b.looksAt.wireLen &&
+	if b.looksAt.wireLen {
+		// A call with a context has one, a call without has none.
+		if k.wire = native.Uint32(ctx[skbOffWireLen:]); k.wire == 0 {
+			k.wire = uint32(len(s.Packet))
+		}
+	}
+	return native.Uint32(ctx[skbOffGSOSize:]) == 0 &&
 		!(b.looksAt.ingress && native.Uint32(ctx[skbOffIngress:]) != 0) &&
 		!(b.looksAt.segs && native.Uint32(ctx[skbOffGSOSegs:]) != 0) &&
 		!(b.looksAt.hwtstamp && native.Uint64(ctx[skbOffHWTstamp:]) != 0)
@@ -110,13 +116,14 @@ func (b *batchExecutor) legal(s *corpus.Step) []byte {
 // callContext returns the context of a call whose packet has n bytes; nil for the
 // default one.
 func (b *batchExecutor) callContext(k key, n int) []byte {
-	if k.device == 0 {
+	if k.device == 0 && k.wire == 0 {
 		return nil
 	}
 	ctx, native := b.single.ctx, binary.NativeEndian
 	clear(ctx)
 	if b.inst.batch.Packets == instrument.SKB {
 		native.PutUint32(ctx[skbOffIfindex:], uint32(k.device))
+		native.PutUint32(ctx[skbOffWireLen:], k.wire)
 		return ctx
 	}
 	native.PutUint32(ctx[xdpOffDataEnd:], uint32(n))
@@ -141,17 +148,34 @@ func protocol(packet []byte) uint32 {
 	return p8022
 }
 
-// macClass tells the destination addresses that give a packet different types.
-func macClass(packet []byte) uint32 {
-	switch mac := binary.NativeEndian.Uint32(packet); {
-	case mac == 0 && packet[4] == 0 && packet[5] == 0:
-		return 0 // loopback's own
-	case mac == 0xffffffff && packet[4] == 0xff && packet[5] == 0xff:
+// macClass tells the destination addresses that give a packet different types, on
+// an interface with an address of its own.
+func macClass(packet []byte, own [6]byte) uint32 {
+	switch mac := [6]byte(packet); {
+	case mac == own:
+		return 0
+	case mac == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}:
 		return 1
-	case packet[0]&1 != 0:
+	case mac[0]&1 != 0:
 		return 2
 	}
 	return 3
+}
+
+// readAddresses returns the Ethernet addresses of the interfaces of the thread's
+// network namespace by index.
+func readAddresses() (map[uint16][6]byte, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("reading the addresses of a private network namespace's interfaces: %w", err)
+	}
+	addresses := map[uint16][6]byte{0: {}}
+	for _, l := range links {
+		if at := l.Attrs(); len(at.HardwareAddr) == 6 {
+			addresses[uint16(at.Index)] = [6]byte(at.HardwareAddr)
+		}
+	}
+	return addresses, nil
 }
 
 // order lists the jobs in the order in which they are to run, as rows with one key
@@ -159,7 +183,7 @@ func macClass(packet []byte) uint32 {
 // before it.
 func (b *batchExecutor) order() {
 	b.rows = b.rows[:0]
-	if b.target().shape.MaxSteps == 1 && (b.looksAt.headers || b.looksAt.device) {
+	if b.target().shape.MaxSteps == 1 && (b.looksAt.headers || b.looksAt.device || b.looksAt.wireLen) {
 		b.sortJobs()
 	}
 	for i := range b.jobs {
@@ -205,7 +229,7 @@ type keyEntry struct {
 // lookup finds the entry of a key, or the free one where it belongs: there are
 // twice as many as jobs.
 func (b *batchExecutor) lookup(k key) *keyEntry {
-	hash := (k.header ^ uint32(k.device)<<24 ^ uint32(k.queue)<<20) * 0x9e3779b1 >> 16
+	hash := (k.header ^ k.wire<<8 ^ uint32(k.device)<<24 ^ uint32(k.queue)<<20) * 0x9e3779b1 >> 16
 	for ; ; hash++ {
 		entry := &b.table[hash%uint32(len(b.table))]
 		if entry.count == 0 || entry.key == k {

@@ -136,9 +136,23 @@ type Flow struct {
 // constant arithmetic and spills. What the instructions in sources leave in their
 // destination (r0 for calls) gets their bits as taint, which spreads through
 // moves, arithmetic and spills, not through loads from memory.
-func (f *Func) Flow(sources map[int]uint64) *Flow {
+func (f *Func) Flow(sources map[int]uint64) *Flow { return f.flow(sources, entryState()) }
+
+// FlowOf is Flow with the registers of args as the only source, at the function's
+// entry; their taint is 1.
+func (f *Func) FlowOf(args RegSet) *Flow {
+	entry := entryState()
+	for r := asm.R0; r <= asm.R9; r++ {
+		if args.Has(r) {
+			entry.Regs[r].Taint = 1
+		}
+	}
+	return f.flow(nil, entry)
+}
+
+func (f *Func) flow(sources map[int]uint64, entry *State) *Flow {
 	fl := &Flow{f: f, sources: sources, in: make([]*State, len(f.Blocks))}
-	fl.in[0] = entryState()
+	fl.in[0] = entry
 	queued := make([]bool, len(f.Blocks))
 	for work := []int{0}; len(work) > 0; {
 		b := work[0]

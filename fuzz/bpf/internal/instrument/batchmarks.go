@@ -88,34 +88,91 @@ func harmless(fn asm.BuiltinFunc) bool {
 	return false
 }
 
-// Sockets reports whether a program looks at the socket of its skb, whose addresses
-// the kernel takes from the packet of a call, and Headers whether it looks at what
-// the kernel derives from the Ethernet header of that packet. Both err on the side of yes.
-func (p *Plan) Sockets() bool { return p.anyInstruction(looksAtSocket) }
-
-// Headers is explained at Sockets.
-func (p *Plan) Headers() bool { return p.anyInstruction(looksAtHeader) }
-
-// Loads reports whether a program may load bytes [lo, hi) of its context.
-func (p *Plan) Loads(lo, hi int16) bool {
-	return p.anyInstruction(func(ins *asm.Instruction) bool { return loads(ins, lo, hi) })
+// Looks says what a program may look at besides bytes and length of its packet. It
+// errs on the side of yes.
+type Looks struct {
+	fields map[int16]bool // offsets in the context that are loaded
+	calls  map[asm.BuiltinFunc]bool
+	kfuncs bool
 }
 
-// Device reports whether a program may look at the interface that its packet came
-// from or belongs to. It errs on the side of yes.
-func (p *Plan) Device(packets Packets) bool {
-	if packets == XDP {
-		return p.anyInstruction(func(ins *asm.Instruction) bool {
-			return loads(ins, 12, 24) || ins.IsKfuncCall() || ins.IsBuiltinCall() && asksDevice(asm.BuiltinFunc(ins.Constant))
+// Looks finds out what the plan's programs look at.
+func (p *Plan) Looks() *Looks {
+	l := &Looks{fields: map[int16]bool{}, calls: map[asm.BuiltinFunc]bool{}}
+	for _, fn := range p.funcs {
+		args := cfg.Args
+		if !fn.sub {
+			args = cfg.Regs(asm.R1)
+		}
+		fn.FlowOf(args).Walk(func(i int, s *cfg.State) {
+			switch ins := &fn.Insns[i]; {
+			case ins.IsBuiltinCall():
+				l.calls[asm.BuiltinFunc(ins.Constant)] = true
+			case ins.IsKfuncCall():
+				l.kfuncs = true
+			case ins.OpCode.Class() == asm.LdXClass && s.Regs[ins.Src].Taint != 0:
+				l.fields[ins.Offset] = true
+			}
 		})
 	}
-	return p.anyInstruction(func(ins *asm.Instruction) bool {
-		if !ins.IsBuiltinCall() {
-			return loads(ins, 40, 44) || ins.IsKfuncCall()
+	return l
+}
+
+// Field reports whether a byte in [lo, hi) of the context is looked at: the address
+// of a context has no offset but that of the load.
+func (l *Looks) Field(lo, hi int) bool {
+	for off := range l.fields {
+		if int(off) >= lo && int(off) < hi {
+			return true
 		}
-		fn := asm.BuiltinFunc(ins.Constant)
-		return asksDevice(fn) || !harmless(fn)
+	}
+	return false
+}
+
+func (l *Looks) anyCall(is func(asm.BuiltinFunc) bool) bool {
+	for fn := range l.calls {
+		if is(fn) {
+			return true
+		}
+	}
+	return false
+}
+
+// Socket reports whether the socket of an skb is looked at, whose addresses the
+// kernel takes from the packet of a call.
+func (l *Looks) Socket() bool {
+	return l.Field(168, 176) || l.anyCall(func(fn asm.BuiltinFunc) bool {
+		switch fn {
+		case asm.FnGetSocketCookie, asm.FnGetSocketUid, asm.FnSkbCgroupId, asm.FnSkbAncestorCgroupId, asm.FnSkbUnderCgroup,
+			asm.FnSkStorageGet, asm.FnSkStorageDelete, asm.FnSkFullsock, asm.FnTcpSock:
+			return true
+		}
+		return false
 	})
+}
+
+// Header reports whether something is looked at that the kernel derives from the
+// Ethernet header of an skb.
+func (l *Looks) Header() bool {
+	return l.kfuncs || l.Field(4, 8) || l.Field(16, 20) || l.anyCall(func(fn asm.BuiltinFunc) bool {
+		switch fn {
+		case asm.FnGetHashRecalc, asm.FnSkbEcnSetCe, asm.FnSkbLoadBytesRelative:
+			return true
+		}
+		return !harmless(fn)
+	})
+}
+
+// Device reports whether the interface is looked at that a packet came from or
+// belongs to.
+func (l *Looks) Device(packets Packets) bool {
+	if l.kfuncs || l.anyCall(asksDevice) {
+		return true
+	}
+	if packets == XDP {
+		return l.Field(12, 24)
+	}
+	return l.Field(40, 44) || l.anyCall(func(fn asm.BuiltinFunc) bool { return !harmless(fn) })
 }
 
 // asksDevice lists harmless helpers whose result depends on a packet's interface.
@@ -125,47 +182,4 @@ func asksDevice(fn asm.BuiltinFunc) bool {
 		return true
 	}
 	return false
-}
-
-func (p *Plan) anyInstruction(is func(*asm.Instruction) bool) bool {
-	for _, fn := range p.funcs {
-		for i := range fn.Insns {
-			if is(&fn.Insns[i]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// loads reports whether ins may load bytes [lo, hi) of the context: addresses of
-// contexts have no offset but that of the load.
-func loads(ins *asm.Instruction, lo, hi int16) bool {
-	return ins.OpCode.Class() == asm.LdXClass && ins.Offset >= lo && ins.Offset < hi && ins.Src != asm.R10
-}
-
-func looksAtSocket(ins *asm.Instruction) bool {
-	if !ins.IsBuiltinCall() {
-		return loads(ins, 168, 176)
-	}
-	switch asm.BuiltinFunc(ins.Constant) {
-	case asm.FnGetSocketCookie, asm.FnGetSocketUid, asm.FnSkbCgroupId, asm.FnSkbAncestorCgroupId, asm.FnSkbUnderCgroup,
-		asm.FnSkStorageGet, asm.FnSkStorageDelete, asm.FnSkFullsock, asm.FnTcpSock:
-		return true
-	}
-	return false
-}
-
-func looksAtHeader(ins *asm.Instruction) bool {
-	switch {
-	case ins.IsKfuncCall():
-		return true
-	case !ins.IsBuiltinCall():
-		return loads(ins, 4, 8) || loads(ins, 16, 20)
-	}
-	switch asm.BuiltinFunc(ins.Constant) {
-	case asm.FnGetHashRecalc, asm.FnSkbEcnSetCe, asm.FnSkbLoadBytesRelative:
-		return true
-	}
-	return !harmless(asm.BuiltinFunc(ins.Constant))
 }
