@@ -71,13 +71,13 @@ func programTable(programs []listedProgram) string {
 			runnable = "no: " + p.Why
 		}
 		rows = append(rows, []string{
-			printableName(p.Name), printableName(p.Section), p.Type, fmt.Sprint(p.Instructions), fmt.Sprint(p.Functions), fmt.Sprint(p.Edges),
-			fmt.Sprint(p.Loops), cmp.Or(printableName(strings.Join(p.Maps, ",")), "-"), runnable,
+			printable(p.Name), printable(p.Section), p.Type, fmt.Sprint(p.Instructions), fmt.Sprint(p.Functions), fmt.Sprint(p.Edges),
+			fmt.Sprint(p.Loops), cmp.Or(printable(strings.Join(p.Maps, ",")), "-"), runnable,
 		})
 	}
 	var b strings.Builder
 	writeTable(&b, rows)
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n") // the table's empty line
 }
 
 // listedLoaded is a loaded program as show --json lists it, with bpftool's names.
@@ -170,7 +170,7 @@ func (p *listedLoaded) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d: %s", p.ID, p.Type)
 	if p.Name != "" {
-		fmt.Fprintf(&b, "  name %s", printableName(p.Name))
+		fmt.Fprintf(&b, "  name %s", printable(p.Name))
 	}
 	fmt.Fprintf(&b, "  tag %s", p.Tag)
 	if p.GPL {
@@ -194,7 +194,7 @@ func (p *listedLoaded) text() string {
 	if len(p.Processes) > 0 {
 		var users []string
 		for _, user := range p.Processes {
-			users = append(users, fmt.Sprintf("%s(%d)", printableName(user.Comm), user.PID))
+			users = append(users, fmt.Sprintf("%s(%d)", printable(user.Comm), user.PID))
 		}
 		fmt.Fprintf(&b, "\tpids %s\n", strings.Join(slices.Compact(users), ", "))
 	}
@@ -208,8 +208,8 @@ func sizeOr(bytes uint32, none string) string {
 	return fmt.Sprintf("%dB", bytes)
 }
 
-// printableName makes a name of an object or a process fit for a terminal.
-func printableName(name string) string {
+// printable makes a name of an object or a process fit for a terminal.
+func printable(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == '\uFFFD' || r >= 0x80 && r < 0xa0 {
 			return '?'

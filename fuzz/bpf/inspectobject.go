@@ -11,7 +11,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 )
 
-// ProgramSummary describes a program of an object.
+// ProgramSummary describes a program of an object. Its type is as bpftool prints it.
 type ProgramSummary struct {
 	ProgramInfo
 	License string
@@ -42,6 +42,7 @@ func (o *Object) summary(info ProgramInfo) ProgramSummary {
 		ProgramInfo: info, License: p.License, Instructions: len(p.Instructions), Slots: slotsOf(p.Instructions),
 		Maps: mapsOf(o.spec, []*ebpf.ProgramSpec{p}),
 	}
+	s.Type = typeName(p.Type)
 	plan, err := instrument.Analyze([]instrument.Program{{Name: info.Name, Instructions: p.Instructions}}, instrument.Options{})
 	if err != nil {
 		s.Err = err
