@@ -161,7 +161,7 @@ func (o *Object) Programs() []ProgramInfo {
 	var list []ProgramInfo
 	for _, name := range slices.Sorted(maps.Keys(o.spec.Programs)) {
 		p := o.spec.Programs[name]
-		_, err := typeOf(p)
+		_, err := rowOf(p)
 		list = append(list, ProgramInfo{Name: name, Section: p.SectionName, Type: p.Type.String(), Runnable: err})
 	}
 	return list
@@ -181,7 +181,7 @@ func (o *Object) choose(name string) (string, error) {
 		case 1:
 			name = runnable[0]
 		case 0:
-			_, err := typeOf(o.spec.Programs[all[0]])
+			_, err := rowOf(o.spec.Programs[all[0]])
 			return "", fmt.Errorf("object %s has no program that can be fuzzed: %w", o.Name, err)
 		default:
 			return "", fmt.Errorf("object %s has %d programs, choose one with -p: %s", o.Name, len(runnable), strings.Join(runnable, ", "))
@@ -194,7 +194,7 @@ func (o *Object) choose(name string) (string, error) {
 	if p.Type == ebpf.UnspecifiedProgram {
 		return "", fmt.Errorf("program %q of %s is in section %q, which says nothing of its type; name the section as libbpf does, such as \"xdp\" or \"tc\"", name, o.Name, p.SectionName)
 	}
-	if _, err := typeOf(p); err != nil {
+	if _, err := rowOf(p); err != nil {
 		return "", fmt.Errorf("object %s: %w", o.Name, err)
 	}
 	return name, nil

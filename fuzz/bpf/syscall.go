@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -13,8 +14,10 @@ const (
 	// maxSyscallContext is U16_MAX, the kernel's bound for the context of a program
 	// of type syscall.
 	maxSyscallContext = 65535
-	// plainWords is the size of a context of which BTF says nothing, in words.
+	// plainWords is the least size of a context of which BTF says nothing, in words.
 	plainWords = 32
+	// maxPlainWords bounds it.
+	maxPlainWords = 512
 )
 
 // syscallRow is of programs that user space calls with a structure of their own,
@@ -32,8 +35,9 @@ func specialSyscall(row *programType, prog *ebpf.ProgramSpec) error {
 	typ := argumentOf(prog)
 	size := sizeOf(typ)
 	if size <= 0 { // void *, or no BTF
-		typ = &btf.Array{Type: &btf.Int{Size: wordSize}, Nelems: plainWords}
-		size = wordSize * plainWords
+		n := max(plainWords, furthestWord(prog))
+		typ = &btf.Array{Type: &btf.Int{Size: wordSize}, Nelems: uint32(n)}
+		size = wordSize * int64(n)
 	}
 	if size > maxSyscallContext {
 		return fmt.Errorf("its argument %s has %d bytes, and the kernel takes at most %d", typ.TypeName(), size, maxSyscallContext)
@@ -62,4 +66,19 @@ func argumentOf(prog *ebpf.ProgramSpec) btf.Type {
 		return nil
 	}
 	return stripType(ptr.Target).typ
+}
+
+// furthestWord returns how many words a context needs for all that the program may
+// read of it: the kernel refuses a shorter one. Whatever is read of other pointers
+// counts as well, since one that is too long does no harm.
+func furthestWord(prog *ebpf.ProgramSpec) int {
+	furthest := 0
+	for i := range prog.Instructions {
+		ins := &prog.Instructions[i]
+		memory := ins.OpCode.Class().IsLoad() && ins.Src != asm.R10 || ins.OpCode.Class().IsStore() && ins.Dst != asm.R10
+		if memory && ins.Offset >= 0 {
+			furthest = max(furthest, int(ins.Offset)/wordSize+1)
+		}
+	}
+	return min(furthest, maxPlainWords)
 }
