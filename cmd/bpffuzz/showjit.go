@@ -68,13 +68,13 @@ func newShownMachine(p *bpf.LoadedProgram, code *bpf.MachineCode) *shownMachine 
 // it shows the bytes.
 func (s *shownMachine) text(opcodes, linum bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "program %d %s: %d bytes of %s code\n", s.ID, printableName(s.Program), s.Bytes, s.Arch)
+	fmt.Fprintf(&b, "program %d %s: %d bytes of %s code\n", s.ID, printable(s.Program), s.Bytes, s.Arch)
 	for _, f := range s.Functions {
 		name := f.Name
 		if name == "" {
 			name = "(no name)"
 		}
-		fmt.Fprintf(&b, "%s: %d bytes at %s\n", printableName(name), f.Bytes, f.Address)
+		fmt.Fprintf(&b, "%s: %d bytes at %s\n", printable(name), f.Bytes, f.Address)
 		for i := range f.Instructions {
 			ins := &f.Instructions[i]
 			ins.writeSource(&b, linum)

@@ -35,10 +35,10 @@ type ui struct {
 func (u *ui) say(format string, args ...any) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	fmt.Fprintf(u.stderr, "bpffuzz: %s\n", printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(u.stderr, "bpffuzz: %s\n", printableText(fmt.Sprintf(format, args...)))
 }
 
-func printable(text string) string {
+func printableText(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return unicode.ReplacementChar
@@ -78,7 +78,7 @@ func (u *ui) fail(err error) {
 func (u *ui) print(text string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	io.WriteString(u.stdout, printable(text))
+	io.WriteString(u.stdout, printableText(text))
 }
 
 // printJSON writes a result as one line.
