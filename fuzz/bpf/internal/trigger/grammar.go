@@ -80,6 +80,13 @@ func endpoint(context []byte, ipv6 bool, at, port int) Address {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(context[at:])), half(context, port))
 }
 
+// connected lists what an input chooses of the two ends of a connection.
+func connected() []corpus.Field {
+	fields := []corpus.Field{flag("ipv6", atIPv6), ports("port", atPort), ports("from_port", atFromPort)}
+	fields = append(fields, address("to", atTo, 4)...)
+	return append(fields, address("from", atFrom, 4)...)
+}
+
 // Ports that stand in for 0, for which the kernel would draw lots.
 const (
 	serverPort = 40001
@@ -92,6 +99,12 @@ func fixed(a Address, port uint16) Address {
 		return a
 	}
 	return netip.AddrPortFrom(a.Addr(), port)
+}
+
+// ends reads the two ends of a connection.
+func ends(context []byte) (to, from Address) {
+	ipv6 := context[atIPv6] != 0
+	return fixed(endpoint(context, ipv6, atTo, atPort), serverPort), fixed(endpoint(context, ipv6, atFrom, atFromPort), clientPort)
 }
 
 // Output lists what is seen of an event, in the order in which Seen.Put writes it.

@@ -17,10 +17,9 @@ func skMsg() Kind {
 	return Kind{
 		Name:  "sk_msg",
 		Event: "bytes that a TCP socket in a socket map sends, in pieces",
-		Fields: []corpus.Field{
-			{Name: "pieces", Offset: atCount, Size: 1, Min: 1, Max: 8, Values: []uint64{1, 2, 3, 8}},
-			{Name: "flags", Offset: atFlags, Size: 1, Max: more, Values: []uint64{0, more}},
-		},
+		Fields: sorted(append(connected(), piecesField(), corpus.Field{
+			Name: "flags", Offset: atFlags, Size: 1, Max: more, Values: []uint64{0, more},
+		})),
 		Packet: corpus.Bounds{Min: 1, Max: maxStream}, Payload: true,
 		Verdicts: verdicts("SK_DROP", "SK_PASS"),
 		Start: func(p Program) (Trigger, error) {
@@ -45,7 +44,8 @@ type msgTrigger struct{ *streams }
 func (t *msgTrigger) Fire(context, packet []byte, seen *Seen) error {
 	*seen = Seen{Socket: NoSocket}
 	defer closeAll(t.ends[:])
-	if err := t.open(); err != nil {
+	var err error
+	if seen.Errno, err = t.open(context); err != nil || seen.Errno != 0 {
 		return err
 	}
 	flags := 0

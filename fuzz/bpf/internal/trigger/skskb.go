@@ -12,11 +12,9 @@ import (
 // skSKB sends a stream of bytes to a socket that is in a socket map.
 func skSKB(attach ebpf.AttachType) Kind {
 	k := Kind{
-		Name:  "sk_skb",
-		Event: "bytes that arrive, in pieces, at a TCP socket in a socket map",
-		Fields: []corpus.Field{
-			{Name: "pieces", Offset: atCount, Size: 1, Min: 1, Max: 8, Values: []uint64{1, 2, 3, 8}},
-		},
+		Name:   "sk_skb",
+		Event:  "bytes that arrive, in pieces, at a TCP socket in a socket map",
+		Fields: sorted(append(connected(), piecesField())),
 		Packet: corpus.Bounds{Min: 1, Max: maxStream}, Payload: true,
 		Start: func(p Program) (Trigger, error) { return startSKB(p, attach) },
 	}
@@ -68,7 +66,8 @@ func (t *skbTrigger) addVerdict() (err error) {
 func (t *skbTrigger) Fire(context, packet []byte, seen *Seen) error {
 	*seen = Seen{Socket: NoSocket}
 	defer closeAll(t.ends[:])
-	if err := t.open(); err != nil {
+	var err error
+	if seen.Errno, err = t.open(context); err != nil || seen.Errno != 0 {
 		return err
 	}
 	for piece := range pieces(packet, max(int(context[atCount]), 1)) {

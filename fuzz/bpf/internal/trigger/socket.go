@@ -2,7 +2,6 @@ package trigger
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"syscall"
 	"time"
@@ -22,7 +21,10 @@ func newSocket(ipv6 bool, kind, protocol int) (socket, syscall.Errno) {
 		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
-	return socket(fd), number(err)
+	if err != nil {
+		return noSocket, number(err)
+	}
+	return socket(fd), 0
 }
 
 // number returns the errno that an error of x/sys is.
@@ -74,8 +76,8 @@ func (s socket) connect(a Address) syscall.Errno {
 
 // accept returns a connection that is waiting, noSocket if there is none.
 func (s socket) accept() socket {
-	fd, _, err := unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	if err != nil {
+	fd, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(s), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
 		return noSocket
 	}
 	return socket(fd)
@@ -111,7 +113,7 @@ func (s socket) send(p []byte, flags int) syscall.Errno {
 func (s socket) receive(p []byte) ([]byte, bool) {
 	any := false
 	for len(p) < cap(p) {
-		n, _, err := unix.Recvfrom(int(s), p[len(p):cap(p)], unix.MSG_DONTWAIT)
+		n, err := unix.Read(int(s), p[len(p):cap(p)])
 		if err != nil || n <= 0 {
 			break
 		}
@@ -176,18 +178,34 @@ func listen(a Address) (socket, syscall.Errno) {
 	return s, errno
 }
 
-// pair makes a TCP connection through a listener.
-func pair(listener socket) (client, server socket, err error) {
-	to := listener.name()
-	client, errno := newSocket(to.Addr().Is6(), unix.SOCK_STREAM, 0)
-	if errno == 0 {
+// door is a listener that stays open while connections keep coming to one address.
+type door struct {
+	socket socket
+	at     Address
+}
+
+// pair makes a TCP connection between two addresses.
+func (d *door) pair(to, from Address) (client, server socket, errno syscall.Errno) {
+	if d.socket == noSocket || d.at != to {
+		d.socket.close()
+		if d.socket, errno = listen(to); errno != 0 {
+			return noSocket, noSocket, errno
+		}
+		d.socket.set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // the servers' as well
+		d.at = to
+	}
+	if client, errno = newSocket(to.Addr().Is6(), unix.SOCK_STREAM, 0); errno != 0 {
+		return noSocket, noSocket, errno
+	}
+	client.set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if errno = client.bind(from); errno == 0 {
 		if errno = client.connect(to); errno == 0 {
-			if server = listener.accept(); server != noSocket {
-				return client, server, nil
+			if server = d.socket.accept(); server != noSocket {
+				return client, server, 0
 			}
 			errno = unix.ECONNABORTED
 		}
-		client.close()
 	}
-	return noSocket, noSocket, fmt.Errorf("opening a connection over loopback: %w", errno)
+	client.close()
+	return noSocket, noSocket, errno
 }

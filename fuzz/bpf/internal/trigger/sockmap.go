@@ -2,10 +2,10 @@ package trigger
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -24,14 +24,13 @@ const pass = 1
 // program's socket maps: the near end of the first under key 0, that of the second
 // under key 1. The program is attached to the first map.
 type streams struct {
-	program  *Program
-	listener socket
-	maps     []*ebpf.Map
-	own      *ebpf.Map // where the program has no map, closed with the trigger
-	attached ebpf.AttachType
-	ends     [4]socket
-	buf      []byte
-	key      []byte
+	program *Program
+	doors   [2]door
+	maps    []*ebpf.Map
+	own     *ebpf.Map // where the program has no map, closed with the trigger
+	ends    [4]socket
+	buf     []byte
+	key     []byte
 }
 
 // Indices of the ends of streams, by which Seen.Socket names them.
@@ -47,17 +46,13 @@ func newStreams(p Program) (*streams, error) {
 		return nil, err
 	}
 	s := &streams{program: &p, buf: make([]byte, 0, 2*maxStream), ends: [4]socket{noSocket, noSocket, noSocket, noSocket}}
+	s.doors[0].socket, s.doors[1].socket = noSocket, noSocket
 	if s.maps = socketMaps(p.Maps); len(s.maps) == 0 {
 		own, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.SockMap, KeySize: 4, ValueSize: 4, MaxEntries: 2})
 		if err != nil {
 			return nil, fmt.Errorf("making a socket map: %w", err)
 		}
 		s.own, s.maps = own, []*ebpf.Map{own}
-	}
-	var errno unix.Errno
-	s.listener, errno = listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), serverPort))
-	if errno != 0 {
-		return nil, errors.Join(fmt.Errorf("listening on loopback: %w", errno), s.Close())
 	}
 	return s, nil
 }
@@ -92,15 +87,22 @@ func (s *streams) detach(prog *ebpf.Program, attach ebpf.AttachType) error {
 	return link.RawDetachProgram(link.RawDetachProgramOptions{Target: s.maps[0].FD(), Program: prog, Attach: attach})
 }
 
-// open makes fresh connections and puts them into the maps.
-func (s *streams) open() (err error) {
-	for i := 0; i < len(s.ends); i += 2 {
-		if s.ends[i+1], s.ends[i], err = pair(s.listener); err != nil {
-			return err
-		}
+// second returns the ends of the second connection, which inputs do not choose.
+func second() (to, from Address) {
+	addr := netip.AddrFrom4([4]byte{127, 255, 0, 1})
+	return netip.AddrPortFrom(addr, serverPort), netip.AddrPortFrom(addr, clientPort)
+}
+
+// open makes fresh connections and puts them into the maps. Errno says that there
+// is no connection between the addresses that the input chose.
+func (s *streams) open(context []byte) (errno syscall.Errno, err error) {
+	to, from := ends(context)
+	if s.ends[far], s.ends[near], errno = s.doors[0].pair(to, from); errno != 0 {
+		return errno, nil
 	}
-	for _, end := range s.ends {
-		end.set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	to, from = second()
+	if s.ends[farToo], s.ends[nearToo], errno = s.doors[1].pair(to, from); errno != 0 {
+		return errno, nil
 	}
 	for _, m := range s.maps {
 		for key, end := range [...]socket{s.ends[near], s.ends[nearToo]} {
@@ -108,11 +110,11 @@ func (s *streams) open() (err error) {
 				continue
 			}
 			if err := s.put(m, key, end); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // put stores a socket under a number, which a key of any size begins with.
@@ -168,6 +170,8 @@ func (s *streams) read(seen *Seen) {
 // Close gives back sockets and what the trigger made.
 func (s *streams) Close() error {
 	closeAll(s.ends[:])
-	s.listener.close()
+	for i := range s.doors {
+		s.doors[i].socket.close()
+	}
 	return s.own.Close()
 }

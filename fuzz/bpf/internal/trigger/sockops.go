@@ -21,20 +21,15 @@ const (
 // pieces and closes it. Both ends are in the cgroup, so the program sees active
 // and passive side, timeouts aside.
 func sockOps() Kind {
-	fields := append([]corpus.Field{
-		flag("ipv6", atIPv6),
-		{Name: "pieces", Offset: atCount, Size: 1, Min: 1, Max: 8, Values: []uint64{1, 2, 8}},
-		{Name: "flags", Offset: atFlags, Size: 1, Max: allConnect, Values: []uint64{inOrder, noDelay, echo, keepAlive, windowed, reno}},
-		ports("port", atPort), ports("from_port", atFromPort),
-	}, append(address("to", atTo, 4), address("from", atFrom, 4)...)...)
-	fields = append(fields, options()...)
+	fields := append(connected(), options()...)
 	return Kind{
 		Name:  "sock_ops",
 		Event: "a TCP connection over loopback, opened, used and closed",
-		Fields: append(fields,
+		Fields: sorted(append(fields, piecesField(),
+			corpus.Field{Name: "flags", Offset: atFlags, Size: 1, Max: allConnect, Values: []uint64{inOrder, noDelay, echo, keepAlive, windowed, reno}},
 			corpus.Field{Name: "tos", Offset: atTOS, Size: 1, Values: []uint64{0, 0x10, 0xb8, 0xff}},
 			corpus.Field{Name: "maxseg", Offset: atSize, Size: 2, Values: []uint64{0, 88, 536, 1220, 1460, 9000, 32767}},
-		),
+		)),
 		Packet: corpus.Bounds{Max: 4096}, Payload: true,
 		Start: func(p Program) (Trigger, error) {
 			c, err := inCgroup(p)
@@ -56,7 +51,7 @@ type connection struct {
 // client, Packet what the server received, behind it what the client did.
 func (c *connection) Fire(context, packet []byte, seen *Seen) error {
 	ipv6, flags := context[atIPv6] != 0, context[atFlags]
-	to, from := fixed(endpoint(context, ipv6, atTo, atPort), serverPort), fixed(endpoint(context, ipv6, atFrom, atFromPort), clientPort)
+	to, from := ends(context)
 	*seen = Seen{Socket: NoSocket}
 	listener, errno := listen(to)
 	if errno != 0 {
@@ -129,6 +124,10 @@ func (c *connection) talk(client, server socket, context, packet []byte) {
 	if n := len(c.buf); context[atFlags]&echo != 0 && n > 0 && server.send(c.buf, 0) == 0 {
 		c.buf, _ = client.receive(c.buf)
 	}
+}
+
+func piecesField() corpus.Field {
+	return corpus.Field{Name: "pieces", Offset: atCount, Size: 1, Min: 1, Max: 8, Values: []uint64{1, 2, 3, 8}}
 }
 
 // pieces yields n parts of p of about the same size.
