@@ -149,16 +149,23 @@ func mountCgroups() (int, error) {
 	return root, nil
 }
 
-// inCgroup starts a trigger whose program is attached to a cgroup.
-func inCgroup(p Program) (*cgroup, error) {
+// inCgroup makes a cgroup in a namespace where events can be caused. What is
+// returned is not attached yet: sockets that are opened until then are in the cgroup
+// without the program's knowing.
+func inCgroup() (*cgroup, error) {
 	if err := prepareNamespace(); err != nil {
 		return nil, err
 	}
-	c, err := newCgroup()
+	return newCgroup()
+}
+
+// attachedCgroup is inCgroup with the program attached.
+func attachedCgroup(p *Program) (*cgroup, error) {
+	c, err := inCgroup()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.attach(&p); err != nil {
+	if err := c.attach(p); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

@@ -50,7 +50,7 @@ func sock(attach ebpf.AttachType) Kind {
 	return Kind{
 		Name: "cgroup_sock", Event: call.event, Fields: sorted(fields), Verdicts: verdicts("reject", "allow"),
 		Start: func(p Program) (Trigger, error) {
-			c, err := inCgroup(p)
+			c, err := attachedCgroup(&p)
 			if err != nil {
 				return nil, err
 			}

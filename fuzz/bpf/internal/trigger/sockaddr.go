@@ -83,18 +83,24 @@ func sockAddr(attach ebpf.AttachType) Kind {
 	if call.packet {
 		k.Packet, k.Payload = corpus.Bounds{Max: maxDatagram}, true
 	}
-	k.Start = func(p Program) (Trigger, error) {
-		c, err := inCgroup(p)
-		if err != nil {
-			return nil, err
-		}
-		catch, err := newCatcher()
-		if err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
-		return &addrTrigger{cgroup: c, call: call, catch: catch, buf: make([]byte, 0, maxDatagram)}, nil
-	}
+	k.Start = func(p Program) (Trigger, error) { return startAddr(p, call) }
 	return k
+}
+
+func startAddr(p Program, call *addrCall) (Trigger, error) {
+	c, err := inCgroup()
+	if err != nil {
+		return nil, err
+	}
+	catch, err := newCatcher()
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	a := &addrTrigger{cgroup: c, call: call, catch: catch, buf: make([]byte, 0, maxDatagram)}
+	if err := c.attach(&p); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
 }
 
 // addrTrigger is the trigger of cgroup_sock_addr programs.

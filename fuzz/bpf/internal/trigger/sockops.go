@@ -32,7 +32,7 @@ func sockOps() Kind {
 		)),
 		Packet: corpus.Bounds{Max: 4096}, Payload: true,
 		Start: func(p Program) (Trigger, error) {
-			c, err := inCgroup(p)
+			c, err := attachedCgroup(&p)
 			if err != nil {
 				return nil, err
 			}
