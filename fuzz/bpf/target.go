@@ -29,7 +29,8 @@ type Options struct {
 	Type string
 	// Setup is done before the programs are loaded.
 	Setup
-	// MaxSteps bounds the steps of an input; 0 means 1.
+	// MaxSteps bounds the steps of an input; 0 means 4 for a program that adds entries to
+	// maps or removes them, 1 for any other.
 	MaxSteps int
 	// Executor is how packets are run: "batch" for many in one call, "single" for one,
 	// "auto" or "" for what suits the program.
@@ -120,7 +121,9 @@ func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 		t.machine.addNetwork()
 	}
 	t.shape = t.row.shape(t.spec, prog, limits, &t.machine)
-	t.shape.MaxSteps, t.linear = max(maxSteps, 1), limits.Max
+	if t.shape.MaxSteps, t.linear = maxSteps, limits.Max; maxSteps <= 0 {
+		t.shape.MaxSteps = defaultSteps(programs)
+	}
 	if t.shape.Chance = chanceHelpers(programs); len(t.shape.Chance) > 0 {
 		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
 	}

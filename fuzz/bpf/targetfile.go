@@ -41,7 +41,8 @@ type TargetFile struct {
 	Invariants []Invariant
 	// Contexts are contexts of first inputs, by field name (see EncodeContexts).
 	Contexts []any
-	// MaxSteps bounds the packets of one input; 0 leaves the choice to the engine.
+	// MaxSteps bounds the packets of one input; 0 leaves the choice to
+	// NewTarget.
 	MaxSteps int
 	// Oracles switches oracles on or off by name, against their default.
 	Oracles map[string]bool
