@@ -5,7 +5,7 @@ GO      ?= go
 CLANG   ?= clang-22
 STRIP   ?= llvm-strip-22
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
-EXAMPLE ?= balancer
+EXAMPLE ?= firewall
 TIME    ?= 60s
 FUZZ    ?= FuzzParseTargetFile
 PACKAGE ?= ./fuzz/bpf
@@ -29,7 +29,7 @@ build:
 	$(GO) build -o bpffuzz ./cmd/bpffuzz
 
 # demo fuzzes an example from an empty corpus until its bug shows.
-# For another one: make demo EXAMPLE=firewall
+# For another one: make demo EXAMPLE=balancer
 .PHONY: demo
 demo: build
 	@status=0; $(SUDO) ./bpffuzz run -c examples/$(EXAMPLE)/target.yaml -o out/$(EXAMPLE) \
