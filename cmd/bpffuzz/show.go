@@ -15,7 +15,7 @@ import (
 type showFlags struct {
 	targetFlags
 	loaded bpf.Selector
-	kernel bool
+	all    bool // of the kernel, as far as loaded says, not of an object
 
 	insns, opcodes, linum, jited bool
 	dot, svg                     bool
@@ -61,7 +61,7 @@ func (f *showFlags) registerShow(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "target `file` in YAML that names the object, program and tail calls")
 	flags.StringVarP(&f.program, "program", "p", "", "`name` of the program of the object")
-	flags.BoolVar(&f.kernel, "kernel", false, "show loaded programs (default without an object)")
+	flags.BoolVar(&f.all, "kernel", false, "show loaded programs (default without an object)")
 	flags.Uint32Var(&f.loaded.ID, "id", 0, "show the loaded program with that `number`")
 	flags.StringVar(&f.loaded.Tag, "tag", "", "show loaded programs with that `tag` of 16 hexadecimal digits")
 	flags.StringVar(&f.loaded.Name, "name", "", "show loaded programs with that `name`")
@@ -81,12 +81,12 @@ func (f *showFlags) registerShow(cmd *cobra.Command) {
 }
 
 func (f *showFlags) run(ctx context.Context, u *ui, args []string) error {
-	f.kernel = f.kernel || f.loaded != (bpf.Selector{}) || len(args) == 0 && f.config == ""
+	f.all = f.all || f.loaded != (bpf.Selector{}) || len(args) == 0 && f.config == ""
 	f.insns = f.insns || (f.opcodes || f.linum) && !f.jited
 	if err := f.check(args); err != nil {
 		return err
 	}
-	if f.kernel {
+	if f.all {
 		return f.showKernel(u)
 	}
 	if _, err := f.read(args); err != nil {
@@ -106,11 +106,11 @@ func (f *showFlags) check(args []string) error {
 	switch {
 	case views > 1:
 		return usageError("choose one of --insns, --jited, --dot and --svg")
-	case f.kernel && (len(args) > 0 || f.config != "" || f.program != ""):
+	case f.all && (len(args) > 0 || f.config != "" || f.program != ""):
 		return usageError("choose an object or loaded programs: --kernel, --id, --tag, --name and --pinned take no object")
-	case f.kernel && f.cover != "":
+	case f.all && f.cover != "":
 		return usageError("--cover needs the object that was run: a loaded program has no probes")
-	case !f.kernel && f.jited:
+	case !f.all && f.jited:
 		return usageError("--jited shows loaded programs: choose one with --id, --tag, --name or --pinned")
 	case f.cover != "" && views == 0:
 		return usageError("--cover needs --insns, --dot or --svg to show it in")
@@ -195,8 +195,10 @@ func asErrors(notes []string) []error {
 // write puts a result where -o says.
 func (f *showFlags) write(u *ui, b []byte) error {
 	if f.out == "" || f.out == "-" {
-		u.print(string(b))
-		return nil
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		_, err := u.stdout.Write(b) // as it is: what print changes would be other code
+		return err
 	}
 	if err := explainFull(writeWhole(f.out, b)); err != nil {
 		return fmt.Errorf("writing the result: %w", err)

@@ -3,14 +3,17 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/triage/report/graph"
 )
@@ -115,15 +118,34 @@ func TestShowMachineCode(t *testing.T) {
 	}
 }
 
+// TestShowPinned has a BPF file system of its own, in a mount namespace of one
+// thread.
 func TestShowPinned(t *testing.T) {
 	prog, id := loadClean(t)
-	path := fmt.Sprintf("/sys/fs/bpf/bpffuzz-test-%d", os.Getpid())
-	if err := prog.Pin(path); err != nil {
-		t.Skipf("no BPF file system: %v", err)
+	dir := t.TempDir()
+	skip, got := make(chan error, 1), make(chan string, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		defer close(got)
+		if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("bpf", dir, "bpf", 0, "")); err != nil {
+			skip <- err
+			return
+		}
+		path := filepath.Join(dir, "pinned")
+		if err := prog.Pin(path); err != nil {
+			got <- err.Error()
+			return
+		}
+		var out, errs bytes.Buffer
+		run([]string{"show", "--pinned", path}, &out, &errs)
+		got <- out.String() + errs.String()
+	}()
+	text, ok := <-got
+	if !ok {
+		t.Skipf("no BPF file system in a namespace: %v", <-skip)
 	}
-	defer prog.Unpin()
-	if got := showed(t, "--pinned", path); !strings.HasPrefix(got, fmt.Sprintf("%d: xdp  name drop_other", id)) {
-		t.Errorf("got\n%s", got)
+	if !strings.HasPrefix(text, fmt.Sprintf("%d: xdp  name drop_other", id)) {
+		t.Errorf("got\n%s", text)
 	}
 }
 
@@ -150,8 +172,11 @@ func TestInfer(t *testing.T) {
 		{"straight", []shownEdge{edge(-1, 0, c), edge(0, 1, open)}, -1, []graph.State{c, c}, []graph.State{c, c}},
 		{"never", []shownEdge{edge(-1, 0, m), edge(0, 1, open)}, -1, []graph.State{m, m}, []graph.State{m, m}},
 		{
-			"branch and join", []shownEdge{edge(-1, 0, c), edge(0, 1, c), edge(0, 2, m), edge(1, 3, open), edge(2, 3, open)}, -1,
-			[]graph.State{c, c, m, c}, []graph.State{c, c, m, c, m},
+			"branch and join",
+			[]shownEdge{edge(-1, 0, c), edge(0, 1, c), edge(0, 2, m), edge(1, 3, open), edge(2, 3, open)},
+			-1,
+			[]graph.State{c, c, m, c},
+			[]graph.State{c, c, m, c, m},
 		},
 		{"a tail call on the way", []shownEdge{edge(-1, 0, c), edge(0, 1, open)}, 0, []graph.State{c, u}, []graph.State{c, u}},
 		{"known behind it", []shownEdge{edge(-1, 0, c), edge(0, 1, open), edge(1, 2, c), edge(1, 3, m)}, 0, []graph.State{c, c, c, m}, []graph.State{c, u, c, m}},

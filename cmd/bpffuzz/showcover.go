@@ -32,22 +32,39 @@ func (f *showFlags) readCoverage(ctx context.Context, u *ui) (*coverage, error) 
 	if len(all) == 0 {
 		return nil, fmt.Errorf("reading coverage: no input in %s", dir)
 	}
-	s, err := f.load(u, longest(all))
+	target, err := f.target(u, longest(all))
 	if err != nil {
 		return nil, err
 	}
-	if all, err = fitting(u, s, all); err != nil {
+	if all, err = fitting(u, &subject{path: f.path(), target: target}, all); err != nil {
 		return nil, err
 	}
 	var features []byte
-	err = withExecutor(s.target, func(exec fuzz.Executor) (err error) {
-		features, err = union(ctx, newPlayer(exec, s.target.Shape()), all)
+	err = withExecutor(target, func(exec fuzz.Executor) (err error) {
+		features, err = union(ctx, newPlayer(exec, target.Shape()), all)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return newCoverage(s.target, features, len(all)), nil
+	return newCoverage(target, features, len(all)), nil
+}
+
+// target loads the program without anything that judges it.
+func (f *showFlags) target(u *ui, steps int) (*bpf.Target, error) {
+	opts, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	opts.MaxSteps = max(opts.MaxSteps, steps)
+	target, err := f.openTarget(opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range target.Notes() {
+		u.detail("note: %s", note)
+	}
+	return target, nil
 }
 
 // union returns what any of the inputs covers.
