@@ -78,11 +78,15 @@ int route_out(struct __sk_buff *skb)
 SEC("lwt_xmit")
 int route_xmit(struct __sk_buff *skb)
 {
-	__u8 tos = 0xb8;
+	__be16 old, new; /* version, header length and type of service */
 
 	if (is_bug(skb, 0))
 		reached = 1;
-	bpf_skb_store_bytes(skb, 1, &tos, 1, 0);
+	if (skb->protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, 0, &old, sizeof(old)))
+		return BPF_OK;
+	new = (old & bpf_htons(0xff00)) | bpf_htons(0xb8);
+	bpf_skb_store_bytes(skb, 0, &new, sizeof(new), BPF_F_RECOMPUTE_CSUM);
+	bpf_l3_csum_replace(skb, __builtin_offsetof(struct iphdr, check), old, new, sizeof(new));
 	return BPF_OK;
 }
 
