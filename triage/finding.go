@@ -24,6 +24,8 @@ type Finding struct {
 	Steps []StepSummary
 	// Path lists the edges of Input in the order in which they were last passed.
 	Path []cover.Edge
+	// Events are what the kernel and the program said while Input ran.
+	Events []corpus.Event
 	// Reliability is how many of Runs runs from the initial state failed.
 	Reliability, Runs int
 	// Executions is how many runs of the program triage took.

@@ -213,7 +213,7 @@ func (v *investigation) finding(ctx context.Context, small, original *corpus.Inp
 	f := &Finding{
 		Key: v.key, Oracle: v.oracle, Title: m.failure.Error(), Program: v.opts.Program,
 		Input: small, Original: original.Clone(),
-		Steps: summarise(v.opts.Shape, small, m.out), Path: path(v.opts.Table, m.out),
+		Steps: summarise(v.opts.Shape, small, m.out), Path: path(v.opts.Table, m.out), Events: m.out.Events,
 		Reliability: m.failing, Runs: measureRuns, Executions: v.execs, Count: 1, Notes: v.notes,
 	}
 	if v.opts.Shape != nil {

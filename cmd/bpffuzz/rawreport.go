@@ -50,9 +50,7 @@ func (r *rawReport) text() string {
 	}
 	writePrinted(&b, r.Printed)
 	writeProfile(&b, r.Profile)
-	if r.Program != nil {
-		r.Program.write(&b)
-	}
+	b.WriteString(r.Program.text())
 	return b.String()
 }
 
@@ -111,18 +109,21 @@ type loadedUser struct {
 	Comm string `json:"comm"`
 }
 
-func (s *loadedSummary) write(b *strings.Builder) {
-	fmt.Fprintf(b, "program %d: %s name %s tag %s, run_cnt %d, run_time_ns %d, %s meanwhile\n",
-		s.ID, s.Type, s.Name, s.Tag, s.RunCount, s.RunTime, count(int(s.Here), "run"))
-	if len(s.Users) == 0 {
-		b.WriteString("users: no process that can be seen; it may be attached or pinned\n")
-		return
+// text says it to people, "" for no program.
+func (s *loadedSummary) text() string {
+	if s == nil {
+		return ""
 	}
-	words := make([]string, len(s.Users))
-	for i, u := range s.Users {
-		words[i] = fmt.Sprintf("%s(%d)", u.Comm, u.PID)
+	users := "no process that can be seen; it may be attached or pinned"
+	if len(s.Users) > 0 {
+		words := make([]string, len(s.Users))
+		for i, u := range s.Users {
+			words[i] = fmt.Sprintf("%s(%d)", u.Comm, u.PID)
+		}
+		users = strings.Join(words, ", ")
 	}
-	fmt.Fprintf(b, "users: %s\n", strings.Join(words, ", "))
+	return fmt.Sprintf("program %d: %s name %s tag %s, run_cnt %d, run_time_ns %d, %s meanwhile\nusers: %s\n",
+		s.ID, s.Type, s.Name, s.Tag, s.RunCount, s.RunTime, count(int(s.Here), "run"), users)
 }
 
 // counted has the kernel count runs while do works, and describes the program

@@ -83,7 +83,7 @@ func (f *replayFlags) run(ctx context.Context, u *ui, args []string) error {
 		return err
 	}
 	var results []*replayed
-	err = withExecutor(s.target, func(exec fuzz.Executor) error {
+	play := func(exec fuzz.Executor) error {
 		r := &replayer{subject: s, player: newPlayer(exec, s.target.Shape()), repeat: f.repeat}
 		for _, one := range all {
 			result, err := r.replay(ctx, one)
@@ -96,16 +96,22 @@ func (f *replayFlags) run(ctx context.Context, u *ui, args []string) error {
 			results = append(results, result)
 		}
 		return nil
-	})
+	}
+	program, err := f.countedLoaded(func() error { return withExecutor(s.target, play) })
 	if err != nil {
 		return err
 	}
+	if f.raw.profile {
+		if err := f.profile(u, all, results); err != nil {
+			return err
+		}
+	}
 	live := s.target.LiveReport()
 	sayLive(u, live)
-	return f.finish(u, results, live)
+	return f.finish(u, results, live, program)
 }
 
-func (f *replayFlags) finish(u *ui, results []*replayed, live *bpf.LiveReport) error {
+func (f *replayFlags) finish(u *ui, results []*replayed, live *bpf.LiveReport, program *loadedSummary) error {
 	failing := 0
 	for _, r := range results {
 		if r.failing() {
@@ -117,12 +123,16 @@ func (f *replayFlags) finish(u *ui, results []*replayed, live *bpf.LiveReport) e
 			Failing int             `json:"failing"`
 			Inputs  []*replayed     `json:"inputs"`
 			Live    *bpf.LiveReport `json:"live,omitempty"`
-		}{failing, results, live})
+			Program *loadedSummary  `json:"program,omitempty"`
+		}{failing, results, live, program})
 		if err != nil {
 			return err
 		}
-	} else if len(results) > 1 {
-		u.print(fmt.Sprintf("%s, %d failing\n", count(len(results), "input"), failing))
+	} else {
+		u.print(program.text())
+		if len(results) > 1 {
+			u.print(fmt.Sprintf("%s, %d failing\n", count(len(results), "input"), failing))
+		}
 	}
 	if failing > 0 {
 		return errFindings

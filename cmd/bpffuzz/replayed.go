@@ -20,6 +20,9 @@ type replayed struct {
 	Runs    int            `json:"runs"`
 	// Events are what the kernel and the program said, "SOURCE: TEXT".
 	Events []string `json:"events,omitempty"`
+	// Profile is there with --profile: what the processor counts in one run of the last
+	// step, by the program as it is.
+	Profile []profileLine `json:"profile,omitempty"`
 }
 
 // replayedStep is a step and what it gave. Bytes are hexadecimal digits.

@@ -10,6 +10,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
 const (
@@ -33,10 +34,12 @@ type executor struct {
 	data   []byte    // metadata and packet of a step that has the former
 	ctx    []byte    // context given to the kernel
 	result corpus.Outcome
-	ctxOut [][]byte  // output contexts of the steps of the input run alone
-	why    string    // this one and not another
-	lab    *liveLab  // nil where nothing is done with packets
-	feed   *feedback // nil where edges alone guide
+	ctxOut [][]byte       // output contexts of the steps of the input run alone
+	why    string         // this one and not another
+	lab    *liveLab       // nil where nothing is done with packets
+	feed   *feedback      // nil where edges alone guide
+	output *kernel.Printk // nil until somebody wants to hear what is printed
+	deaf   error          // why it cannot be heard
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
@@ -171,6 +174,9 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
 		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0],
 	}
+	if err := e.listen(want); err != nil {
+		return nil, err
+	}
 	e.lab.listen(out)
 	err := e.runAlone(e.hot, in, out.Steps, want)
 	e.lab.listen(nil)
@@ -181,10 +187,10 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 		return nil, err
 	}
 	out.Cover, out.Maps = e.Cover(), e.hot.state
-	if want&corpus.HaveTrace != 0 {
-		return out, e.traceAlone(in, out)
+	if want&corpus.HaveTrace == 0 {
+		return out, nil
 	}
-	return out, nil
+	return out, errors.Join(e.hear(out), e.traceAlone(in, out))
 }
 
 // grow makes room for the outcomes of an input of n steps.
@@ -276,5 +282,5 @@ func (e *executor) Recreate(context.Context) error {
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close(), e.lab.Close())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.lab.Close(), e.deafen())
 }

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf/asm"
@@ -9,29 +10,59 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
-// Printed reads what programs print with bpf_printk when they run on the thread that
-// called OpenPrinted.
-type Printed struct{ printk *kernel.Printk }
+// maxEvents bounds the lines of a program's output that an outcome has.
+const maxEvents = 100
 
-// OpenPrinted begins to listen on the calling thread, to which the goroutine has to
-// be locked, as it is after NewExecutor. Errors say why the kernel does not let it.
-func OpenPrinted() (*Printed, error) {
-	p, err := kernel.OpenPrintk()
-	if err != nil {
-		return nil, err
+// eventSource is the source of what programs print with bpf_printk.
+const eventSource = "trace"
+
+// listen readies the executor to hear what the program prints, where it may print and
+// a trace is wanted, since who looks that closely wants the words as well.
+func (e *executor) listen(want corpus.Have) error {
+	if want&corpus.HaveTrace == 0 || !e.target.prints() || e.deaf != nil {
+		return nil
 	}
-	return &Printed{p}, nil
+	if e.output == nil {
+		if e.output, e.deaf = kernel.OpenPrintk(); e.deaf != nil {
+			return nil
+		}
+	}
+	_, err := e.output.Read() // of the runs before
+	return err
 }
 
-// Read returns the lines since the last call.
-func (p *Printed) Read() ([]string, error) { return p.printk.Read() }
+// hear adds what was printed to an outcome, or why that is not known.
+func (e *executor) hear(out *corpus.Outcome) error {
+	if e.deaf != nil && e.target.loaded == nil {
+		out.Events = append(out.Events, corpus.Event{Source: eventSource, Text: e.deaf.Error()})
+	}
+	if e.output == nil {
+		return nil
+	}
+	lines, err := e.output.Read()
+	for i, line := range lines {
+		if i == maxEvents {
+			line = fmt.Sprintf("(%d more lines)", len(lines)-maxEvents)
+		}
+		out.Events = append(out.Events, corpus.Event{Source: eventSource, Text: line})
+		if i == maxEvents {
+			break
+		}
+	}
+	return err
+}
 
-// Close ends listening.
-func (p *Printed) Close() error { return p.printk.Close() }
+// deafen ends listening.
+func (e *executor) deafen() error {
+	if e.output == nil {
+		return nil
+	}
+	return e.output.Close()
+}
 
-// Prints reports whether the target's programs may call bpf_printk. Of a program that
+// prints reports whether the target's programs may call bpf_printk. Of a program that
 // was loaded by somebody else this is not known, so it may.
-func (t *Target) Prints() bool {
+func (t *Target) prints() bool {
 	if t.loaded != nil {
 		return true
 	}
@@ -67,3 +98,6 @@ func (l *Loaded) RawStep(s *corpus.Step) (RawRun, error) {
 	}
 	return r, nil
 }
+
+// Repeats reports whether one call can run the program more than once.
+func (l *Loaded) Repeats() bool { return !l.row.noPacket }

@@ -163,10 +163,10 @@ func (l *Loaded) answer(r *RawRun, run *kernel.Run, result *RawResult, errno sys
 	case 0:
 		return result, nil
 	case unix.ENOSPC:
-		if n := run.DataSize(); n > r.DataOut {
+		if n := run.DataSize(); r.DataOut > 0 && n > r.DataOut {
 			return result, &ShortBufferError{"data_out", r.DataOut, n}
 		}
-		if n := run.ContextSize(); n > r.ContextOut {
+		if n := run.ContextSize(); r.ContextOut > 0 && n > r.ContextOut {
 			return result, &ShortBufferError{"ctx_out", r.ContextOut, n}
 		}
 	case unix.EBADMSG:
@@ -191,7 +191,7 @@ func (l *Loaded) why(r *RawRun, errno syscall.Errno) string {
 func (l *Loaded) whyFlags(r *RawRun, errno syscall.Errno) string {
 	skb := l.row.contextSize == skbSize
 	switch {
-	case r.Flags&FlagOnCPU != 0 && !l.row.onCPU:
+	case r.Flags&FlagOnCPU != 0 && l.spec.Type != ebpf.RawTracepoint:
 		return "only raw tracepoints choose a processor"
 	case r.Flags&FlagOnCPU != 0 && errno == unix.ENXIO:
 		return fmt.Sprintf("processor %d is not there or offline", r.CPU)

@@ -28,6 +28,7 @@ type document struct {
 	Command     string   `json:"command,omitempty"`
 	Maps        []entry  `json:"maps,omitempty"`
 	Steps       []step   `json:"steps"`
+	Events      []event  `json:"events,omitempty"`
 	Path        []edge   `json:"path,omitempty"`
 	Notes       []string `json:"notes,omitempty"`
 }
@@ -56,6 +57,11 @@ type step struct {
 	OutContext string `json:"output_context,omitempty"`
 }
 
+type event struct {
+	Source string `json:"source"`
+	Text   string `json:"text"`
+}
+
 type edge struct {
 	Func string `json:"func"`
 	Kind string `json:"kind"`
@@ -78,6 +84,9 @@ func JSON(f *triage.Finding, opts Options) ([]byte, error) {
 	}
 	for _, e := range f.Input.Maps {
 		d.Maps = append(d.Maps, entry{Map: e.Map, Key: hex.EncodeToString(e.Key), Value: hex.EncodeToString(e.Value)})
+	}
+	for _, e := range f.Events {
+		d.Events = append(d.Events, event(e))
 	}
 	for i := range f.Input.Steps {
 		var summary triage.StepSummary

@@ -35,6 +35,7 @@ func Text(f *triage.Finding, opts Options) string {
 	for i := range f.Input.Steps {
 		writeStep(&s, f, i)
 	}
+	writeEvents(&s, f.Events)
 	writePath(&s, f.Path)
 	return s.String()
 }
@@ -137,6 +138,16 @@ func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
 		return
 	}
 	indent(s, pcap.Text(out.Packet))
+}
+
+func writeEvents(s *strings.Builder, events []corpus.Event) {
+	if len(events) == 0 {
+		return
+	}
+	s.WriteString("\nevents\n")
+	for _, e := range events {
+		fmt.Fprintf(s, "  %s: %s\n", e.Source, e.Text)
+	}
 }
 
 func ranges(changed []corpus.Bounds) string {
