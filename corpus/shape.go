@@ -29,6 +29,8 @@ type Shape struct {
 	MinIPv4, MinIPv6 int
 	// Meta bounds the length of Step.Meta, always a multiple of 4. Max 0 means none.
 	Meta Bounds
+	// Flags are the flags of BPF_PROG_RUN that the type takes.
+	Flags uint32
 	// CPUs is how many processors a step may choose among with OnCPU; 0 means that
 	// the type leaves no choice.
 	CPUs int
@@ -46,6 +48,9 @@ type Shape struct {
 	// Chance names the helpers with which the program reads time or chance, so that the
 	// same input need not give the same outcome.
 	Chance []string
+	// Lasting lists what else outlives a run and cannot be put back, each as a phrase:
+	// "map seen (bits of a bloom filter)".
+	Lasting []string
 	// Dictionary holds byte strings that the program compares with.
 	Dictionary [][]byte
 	// MaxSteps bounds the number of steps of an input; 0 means 1.
@@ -88,6 +93,18 @@ type MapShape struct {
 	// Lasting says why the contents cannot be put back ("order of an LRU", "timers");
 	// "" when they can. Such maps are recreated before a failure is confirmed.
 	Lasting string
+}
+
+// Lasts lists, a phrase each, what outlives a run and cannot be put back: programs
+// and maps are recreated before a failure is confirmed when there is anything.
+func (s *Shape) Lasts() []string {
+	var list []string
+	for i := range s.Maps {
+		if m := &s.Maps[i]; m.Lasting != "" {
+			list = append(list, fmt.Sprintf("map %s (%s)", m.Name, m.Lasting))
+		}
+	}
+	return append(list, s.Lasting...)
 }
 
 // VerdictName returns the name of a return value, or "" when it has none.

@@ -35,10 +35,8 @@ func (v *investigation) confirm(ctx context.Context, in *corpus.Input) error {
 		v.attempts = confirmRuns - confirmFailing + 1
 	}
 	if v.recreates() {
-		for _, m := range v.opts.Shape.Maps {
-			if m.Lasting != "" {
-				v.note("map %s cannot be put back (%s): it was made anew before each run that confirms", m.Name, m.Lasting)
-			}
+		for _, what := range v.opts.Shape.Lasts() {
+			v.note("%s cannot be put back: it was made anew before each run that confirms", what)
 		}
 	}
 	return nil
@@ -46,15 +44,7 @@ func (v *investigation) confirm(ctx context.Context, in *corpus.Input) error {
 
 // recreates reports whether runs need programs and maps made anew.
 func (v *investigation) recreates() bool {
-	if v.opts.Recreate == nil || v.opts.Shape == nil {
-		return false
-	}
-	for _, m := range v.opts.Shape.Maps {
-		if m.Lasting != "" {
-			return true
-		}
-	}
-	return false
+	return v.opts.Recreate != nil && v.opts.Shape != nil && len(v.opts.Shape.Lasts()) > 0
 }
 
 // afresh looks at in with nothing left of earlier runs.

@@ -221,10 +221,16 @@ func TestLastingMapsAreRecreated(t *testing.T) {
 	if recreated != confirmRuns+measureRuns {
 		t.Errorf("recreated %d times", recreated)
 	}
-	if len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "map flows cannot be put back (order of an LRU)") {
+	if len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "map flows (order of an LRU) cannot be put back") {
 		t.Errorf("notes %q", f.Notes)
 	}
-	opts.Shape.Maps = opts.Shape.Maps[1:]
+	opts.Shape.Maps, opts.Shape.Lasting = opts.Shape.Maps[1:], []string{"map seen (bits of a bloom filter)"}
+	recreated = 0
+	f, err = Investigate(t.Context(), rerun(failsOn), judgeOf(t, xdpShape(), "verdict"), failing(30), opts, nil)
+	if err != nil || recreated == 0 || len(f.Notes) != 1 || !strings.HasPrefix(f.Notes[0], "map seen (bits of a bloom filter) cannot") {
+		t.Errorf("recreated %d times, error %v", recreated, err)
+	}
+	opts.Shape.Lasting = nil
 	recreated = 0
 	if _, err = Investigate(t.Context(), rerun(failsOn), judgeOf(t, xdpShape(), "verdict"), failing(30), opts, nil); err != nil || recreated != 0 {
 		t.Errorf("recreated %d times, error %v", recreated, err)

@@ -34,11 +34,7 @@ type player struct {
 }
 
 func newPlayer(exec fuzz.Executor, shape *corpus.Shape) *player {
-	p := &player{exec: exec}
-	for _, m := range shape.Maps {
-		p.fresh = p.fresh || m.Lasting != ""
-	}
-	return p
+	return &player{exec: exec, fresh: len(shape.Lasts()) > 0}
 }
 
 // recreate gives the next input the state that a new process has. It is not

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -22,7 +23,10 @@ type mapKind struct {
 
 // mapKinds has a row for each map type of the kernel.
 func mapKinds() map[ebpf.MapType]mapKind {
-	const order = "order of an LRU"
+	const (
+		order   = "order of an LRU"
+		storage = "storage kept with objects of the kernel"
+	)
 	return map[ebpf.MapType]mapKind{
 		ebpf.Hash:                {name: "hash", data: true},
 		ebpf.Array:               {name: "array", data: true},
@@ -33,7 +37,7 @@ func mapKinds() map[ebpf.MapType]mapKind {
 		ebpf.LPMTrie:             {name: "lpm_trie", data: true},
 		ebpf.ProgramArray:        {name: "prog_array"},
 		ebpf.PerfEventArray:      {name: "perf_event_array"},
-		ebpf.StackTrace:          {name: "stack_trace"},
+		ebpf.StackTrace:          {name: "stack_trace", lasting: "stack traces"},
 		ebpf.CGroupArray:         {name: "cgroup_array"},
 		ebpf.ArrayOfMaps:         {name: "array_of_maps"},
 		ebpf.HashOfMaps:          {name: "hash_of_maps"},
@@ -43,20 +47,20 @@ func mapKinds() map[ebpf.MapType]mapKind {
 		ebpf.SockHash:            {name: "sockhash"},
 		ebpf.CPUMap:              {name: "cpumap"},
 		ebpf.XSKMap:              {name: "xskmap"},
-		ebpf.CGroupStorage:       {name: "cgroup_storage"},
-		ebpf.PerCPUCGroupStorage: {name: "percpu_cgroup_storage"},
+		ebpf.CGroupStorage:       {name: "cgroup_storage", lasting: storage},
+		ebpf.PerCPUCGroupStorage: {name: "percpu_cgroup_storage", lasting: storage},
 		ebpf.ReusePortSockArray:  {name: "reuseport_sockarray"},
 		ebpf.Queue:               {name: "queue"},
 		ebpf.Stack:               {name: "stack"},
-		ebpf.SkStorage:           {name: "sk_storage"},
+		ebpf.SkStorage:           {name: "sk_storage", lasting: storage},
 		ebpf.StructOpsMap:        {name: "struct_ops"},
 		ebpf.RingBuf:             {name: "ringbuf"},
-		ebpf.InodeStorage:        {name: "inode_storage"},
-		ebpf.TaskStorage:         {name: "task_storage"},
-		ebpf.BloomFilter:         {name: "bloom_filter"},
+		ebpf.InodeStorage:        {name: "inode_storage", lasting: storage},
+		ebpf.TaskStorage:         {name: "task_storage", lasting: storage},
+		ebpf.BloomFilter:         {name: "bloom_filter", lasting: "bits of a bloom filter"},
 		ebpf.UserRingbuf:         {name: "user_ringbuf"},
-		ebpf.CgroupStorage:       {name: "cgrp_storage"},
-		ebpf.Arena:               {name: "arena"},
+		ebpf.CgroupStorage:       {name: "cgrp_storage", lasting: storage},
+		ebpf.Arena:               {name: "arena", lasting: "memory of an arena"},
 	}
 }
 
@@ -95,6 +99,18 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 		}
 	}
 	return shape, true
+}
+
+// lastingMaps lists the maps among names whose contents are no bytes that can be
+// put back, as corpus.Shape does.
+func lastingMaps(spec *ebpf.CollectionSpec, names []string) []string {
+	var list []string
+	for _, name := range names {
+		if kind := kindOf(spec.Maps[name].Type); !kind.data && kind.lasting != "" {
+			list = append(list, fmt.Sprintf("map %s (%s)", name, kind.lasting))
+		}
+	}
+	return list
 }
 
 // boundKey keeps keys within what the kernel accepts: the index of an array, the

@@ -127,6 +127,10 @@ func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	if t.shape.Chance = chanceHelpers(programs); len(t.shape.Chance) > 0 {
 		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
 	}
+	t.shape.Lasting = lastingMaps(t.spec, mapsOf(t.spec, programs))
+	for _, what := range t.shape.Lasts() {
+		t.notes = append(t.notes, what+" cannot be put back after a run: programs and maps are made anew before a failure is confirmed")
+	}
 	for i := range t.shape.Maps {
 		if kind, ok := t.kinds[t.shape.Maps[i].Name]; ok {
 			t.shape.Maps[i].Kind = kindOf(kind).name
