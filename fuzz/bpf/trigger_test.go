@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
@@ -47,9 +49,27 @@ func triggerExamples() []struct{ file, program string } {
 	}
 }
 
-func newTriggerExample(t testing.TB, file, program string) *Target {
+// needEvent skips a test where the kernel lacks what the event takes.
+func needEvent(t testing.TB, file string) {
 	t.Helper()
 	needKernel(t)
+	switch file {
+	case "sock_ops", "sock_addr", "sock":
+		if text, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(text), "cgroup2") {
+			t.Skip("needs a kernel with cgroup v2")
+		}
+	case "lwt_seg6local":
+		for _, path := range []string{"/dev/net/tun", "/proc/sys/net/ipv6/conf/all/seg6_enabled"} {
+			if _, err := os.Stat(path); err != nil {
+				t.Skipf("needs a kernel with TUN devices and SRv6: %v", err)
+			}
+		}
+	}
+}
+
+func newTriggerExample(t testing.TB, file, program string) *Target {
+	t.Helper()
+	needEvent(t, file)
 	obj, err := Open(filepath.Join("testdata/trigger", file+".o"))
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +238,32 @@ func TestTriggersAreDeterministic(t *testing.T) {
 				t.Errorf("stability %.3f", result.Stats.Stability)
 			}
 		})
+	}
+}
+
+// A run that is over causes no more events, and does not take them for harmless.
+func TestTriggersStop(t *testing.T) {
+	target := newTriggerExample(t, "sk_msg", "route")
+	err := kernel.Isolated(0, func() error {
+		exec, err := target.NewExecutor(0)
+		if err != nil {
+			return err
+		}
+		in := exec.Batch().Next()
+		in.Grow()
+		exec.Batch().Commit()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := exec.Run(ctx); err != nil {
+			return err
+		}
+		if errno := exec.Batch().Outcomes()[0].Errno; errno != unix.ENODATA {
+			t.Errorf("an event that did not take place has errno %v, want ENODATA", errno)
+		}
+		return exec.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
