@@ -15,9 +15,14 @@ type MapEntry struct {
 	Key, Value []byte
 }
 
-// OnCPU is the flag of Step.Flags that says that Step.CPU is meant: a step without
-// it runs where the worker is. It is BPF_F_TEST_RUN_ON_CPU.
-const OnCPU = 1
+// Flags of Step.Flags, as BPF_PROG_RUN has them.
+const (
+	// OnCPU says that Step.CPU is meant: a step without it runs where the worker is.
+	OnCPU = 1
+	// ChecksumComplete has the kernel check after the run that the program updated
+	// skb->csum along with the packet. It answers EBADMSG when not.
+	ChecksumComplete = 4
+)
 
 // Step is one run of the program. Its zero value is an empty packet with an
 // all-zero context on any CPU.

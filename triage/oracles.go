@@ -47,6 +47,10 @@ func builtins() []builtin {
 			name: "checksum-broken", on: always,
 			fits: func(s *corpus.Shape) bool { return s.Packet.Max > 0 && !s.Payload && !s.NoResult }, oracle: newChecksum,
 		},
+		{
+			name: "checksum-complete",
+			fits: func(s *corpus.Shape) bool { return s.Flags&corpus.ChecksumComplete != 0 }, relation: newChecksumComplete,
+		},
 		{name: "nondeterministic", on: isDetermined, fits: always, relation: newNondeterministic},
 	}
 }

@@ -115,7 +115,7 @@ func TestOracleOptions(t *testing.T) {
 		{"no closed set", open, OracleOptions{}, "errno checksum-broken nondeterministic", ""},
 		{"on and off", xdpShape(), OracleOptions{Enable: map[string]bool{"aborted": true, "verdict": false}}, "errno aborted checksum-broken nondeterministic", ""},
 		{"invariant", tcShape(), OracleOptions{Invariants: []Oracle{invariant}}, "errno verdict checksum-broken mine nondeterministic", ""},
-		{"unknown", xdpShape(), OracleOptions{Enable: map[string]bool{"verdikt": true}}, "", `unknown oracle "verdikt", choose among errno, verdict, aborted, checksum-broken, nondeterministic`},
+		{"unknown", xdpShape(), OracleOptions{Enable: map[string]bool{"verdikt": true}}, "", `unknown oracle "verdikt", choose among errno, verdict, aborted, checksum-broken, checksum-complete, nondeterministic`},
 		{"meaningless", tcShape(), OracleOptions{Enable: map[string]bool{"aborted": true}}, "", "no meaning for programs of type sched_cls"},
 		{"taken", tcShape(), OracleOptions{Invariants: []Oracle{{Name: "errno"}}}, "", `invariant "errno"`},
 		{"twice", tcShape(), OracleOptions{Invariants: []Oracle{invariant, invariant}}, "", `invariant "mine"`},

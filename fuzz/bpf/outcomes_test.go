@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage"
 )
 
 // udpPacket is a frame with IPv4 and UDP to a port.
@@ -164,6 +165,31 @@ func TestRunsOnCPU(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The kernel checks skb->csum where it is asked to, and the oracle asks.
+func TestChecksumComplete(t *testing.T) {
+	oracle := triage.OracleOptions{Enable: map[string]bool{"checksum-complete": true, "checksum-broken": false}}
+	for program, want := range map[string]bool{"scrub": true, "route_xmit": false, "sched_cls": false} {
+		t.Run(program, func(t *testing.T) {
+			target := newExample(t, "skb", program)
+			oracles, relations, err := triage.Oracles(target.Shape(), oracle)
+			if err != nil {
+				t.Fatal(err)
+			}
+			isolated(t, func() {
+				e := open(t, target)
+				in := &corpus.Input{Steps: []corpus.Step{{Packet: udpPacket(1)}}}
+				failure, err := triage.NewJudge(oracles, relations).Sampled(t.Context(), e.Alone, in)
+				if err != nil {
+					t.Error(err)
+				}
+				if got := failure != nil && failure.Oracle == "checksum-complete"; got != want {
+					t.Errorf("%v, want a failure: %t", failure, want)
+				}
+			})
+		})
+	}
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {

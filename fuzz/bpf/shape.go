@@ -36,11 +36,12 @@ func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec,
 		Output:      row.output,
 		Verdicts:    row.verdicts,
 		Closed:      row.closed,
+		Flags:       row.flags,
 		Dictionary:  newDictionary(spec, programs),
 		Payload:     row.trigger != nil && row.trigger.Payload,
 	}
 	row.setLimits(shape, prog, lim)
-	if row.onCPU && n != nil {
+	if row.flags&corpus.OnCPU != 0 && n != nil {
 		shape.CPUs = n.cpus
 	}
 	shape.Context = row.context(shape.Packet.Max, n)

@@ -16,7 +16,7 @@ const ethernet = 14
 func skbRows() map[rowKey]programType {
 	skb := programType{
 		contextSize: skbSize, context: skbContext, output: skbOutput(), fix: fixSkb,
-		minIPv4: 34, minIPv6: 54, network: true,
+		minIPv4: 34, minIPv6: 54, network: true, flags: corpus.ChecksumComplete,
 	}
 	row := func(kind string, hidden int, verdicts []corpus.Verdict, closed bool) programType {
 		r := skb

@@ -17,7 +17,7 @@ import (
 // are, and pointers point to memory that the input fills; else all are numbers.
 func rawTracepointRow() programType {
 	return programType{
-		kind: "raw_tracepoint", fix: noFix, onCPU: true,
+		kind: "raw_tracepoint", fix: noFix, flags: corpus.OnCPU,
 		noPacket: true, result: noResult, needsContext: true, answer: noAnswer,
 		special: specialTracepoint,
 	}

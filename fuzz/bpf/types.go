@@ -26,9 +26,10 @@ type programType struct {
 	// minIPv4 and minIPv6 are the smallest packets by ethertype; 0 for no difference.
 	minIPv4, minIPv6 int
 	// meta says that metadata may precede the packet, frags that packets may be
-	// larger than the linear part where the program says it can take it, onCPU that a
-	// run may choose its processor.
-	meta, frags, onCPU bool
+	// larger than the linear part where the program says it can take it.
+	meta, frags bool
+	// flags are those of BPF_PROG_RUN that a step may have.
+	flags uint32
 
 	// contextSize is the size of the context structure in bytes.
 	contextSize int

@@ -85,7 +85,7 @@ int route_xmit(struct __sk_buff *skb)
 	if (skb->protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, 0, &old, sizeof(old)))
 		return BPF_OK;
 	new = (old & bpf_htons(0xff00)) | bpf_htons(0xb8);
-	bpf_skb_store_bytes(skb, 0, &new, sizeof(new), BPF_F_RECOMPUTE_CSUM);
+	bpf_skb_store_bytes(skb, 0, &new, sizeof(new), 0); /* the sum over the header stays */
 	bpf_l3_csum_replace(skb, __builtin_offsetof(struct iphdr, check), old, new, sizeof(new));
 	return BPF_OK;
 }
@@ -103,6 +103,17 @@ int sched_act(struct __sk_buff *skb)
 {
 	if (is_bug(skb, ETH_HLEN) && skb->gso_size == 1448)
 		reached = 1;
+	return 0;
+}
+
+/* Changes a byte, and not skb->csum. */
+SEC("tc")
+int scrub(struct __sk_buff *skb)
+{
+	__u8 byte = 0xff;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		bpf_skb_store_bytes(skb, ETH_HLEN + sizeof(struct iphdr), &byte, sizeof(byte), 0);
 	return 0;
 }
 
