@@ -83,18 +83,16 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.executor, "executor", "auto", "how to run the program: auto, batch or single")
 	flags.BoolVar(&f.stopOnFinding, "stop-on-finding", false, "end with the first finding")
 	flags.BoolVar(&f.json, "json", false, "write a summary as the last line of standard output, one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "single"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "batch", "single"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagDirname("output")
 }
 
 // check refuses flags that make no sense before anything is loaded.
 func (f *runFlags) check() error {
 	switch f.executor {
-	case "auto", "single":
-	case "batch":
-		return usageError("--executor batch: only the single executor is built so far; use auto or single")
+	case "auto", "batch", "single":
 	default:
-		return usageError("--executor %q: choose auto or single", f.executor)
+		return usageError("--executor %q: choose auto, batch or single", f.executor)
 	}
 	if f.workers < 1 || f.workers > 1024 {
 		return usageError("--workers %d: choose 1 to 1024", f.workers)
@@ -126,6 +124,7 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 		}
 		opts.Mutate = mutate.Options{Dictionary: words}
 	}
+	f.how = f.executor
 	subject, err := f.load(u, 0)
 	if err != nil {
 		return err

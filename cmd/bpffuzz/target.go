@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,7 @@ type targetFlags struct {
 
 	file   *bpf.TargetFile
 	object string // as given on the command line, "" for the target file's
+	how    string // to run packets, "" for one by one
 }
 
 func (f *targetFlags) register(cmd *cobra.Command) {
@@ -114,6 +116,7 @@ func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
 		return nil, err
 	}
 	opts.MaxSteps, opts.Live = max(opts.MaxSteps, steps), live
+	opts.Executor = cmp.Or(f.how, "single")
 	s := &subject{path: f.path()}
 	if s.target, err = f.openTarget(opts); err != nil {
 		return nil, err

@@ -29,8 +29,8 @@ type batchExecutor struct {
 	rows      []int // jobs with which a row of one key begins
 	alone     []int // inputs that do not go into batches
 	failed    []bool
-	kept      [][]byte // outputs of slots that the single executor ran
-	stretch   int      // descriptors that the next call gets
+	kept      []byte // outputs of what the single executor ran
+	stretch   int    // descriptors that the next call gets
 
 	// For sortJobs.
 	sorted []job
@@ -59,7 +59,7 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 	b := &batchExecutor{
 		single: single, inst: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
 		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
-		failed: make([]bool, n), kept: make([][]byte, n), stretch: n,
+		failed: make([]bool, n), stretch: n,
 		looksAt: t.looksAt(layout.Packets), addresses: addresses,
 	}
 	return b, nil
@@ -255,6 +255,7 @@ func (b *batchExecutor) runAlone() error {
 		return nil
 	}
 	e := b.single
+	b.kept = b.kept[:0]
 	clear(e.Cover())
 	for _, i := range b.alone {
 		in, out := b.batch.Input(i), b.batch.Outcome(i)
@@ -265,7 +266,7 @@ func (b *batchExecutor) runAlone() error {
 			if err := e.step(e.hot, &in.Steps[n], &out.Steps[n], e.out[0], nil); err != nil {
 				return err
 			}
-			b.keep(i, n)
+			b.keep(&out.Steps[n])
 		}
 		e.hot.foldLoops()
 	}
@@ -277,17 +278,10 @@ func (b *batchExecutor) runAlone() error {
 }
 
 // keep moves the output of a step out of the way of the next one.
-func (b *batchExecutor) keep(input, step int) {
-	o := &b.batch.Outcome(input).Steps[step]
-	slot := input // of the first step, where inputs have one
-	if b.target().shape.MaxSteps > 1 {
-		slot = step
-		for i := range input {
-			slot += len(b.batch.Input(i).Steps)
-		}
-	}
-	b.kept[slot] = append(b.kept[slot][:0], o.Packet...)
-	o.Packet = b.kept[slot]
+func (b *batchExecutor) keep(o *corpus.StepOutcome) {
+	from := len(b.kept)
+	b.kept = append(b.kept, o.Packet...)
+	o.Packet = b.kept[from:len(b.kept):len(b.kept)]
 }
 
 // Alone implements fuzz.Executor.

@@ -36,6 +36,9 @@ type batchInstance struct {
 // says why there can be none.
 func (t *Target) batchLayout() (*instrument.BatchLayout, error) {
 	packet := t.shape.Packet.Max
+	if len(t.feed) > 0 {
+		return nil, errors.New("feedback maps are read before and after each packet")
+	}
 	switch t.spec.Programs[t.program].Type {
 	case ebpf.XDP:
 		return t.xdpLayout()

@@ -27,8 +27,12 @@ func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) {
 		return newTriggerExecutor(t, worker)
 	}
 	single, err := newExecutor(t, worker)
-	if err != nil || t.mode != executorBatch {
+	if err != nil || t.mode == executorSingle || t.live != nil {
 		return single, err
+	}
+	if t.mode != executorBatch && t.shape.MaxSteps > 1 {
+		single.why = " (no batches: an input has several packets, which are to see the state of no other input)"
+		return single, nil
 	}
 	batch, err := newBatchExecutor(single)
 	if err == nil {
