@@ -54,6 +54,20 @@ func (m *machine) addNetwork() {
 	})
 }
 
+// socketNotes says what fillSockets does.
+func (t *Target) socketNotes(programs []*ebpf.ProgramSpec) []string {
+	var notes []string
+	for _, name := range mapsOf(t.spec, programs) {
+		switch t.spec.Maps[name].Type {
+		case ebpf.SockMap:
+			notes = append(notes, fmt.Sprintf("map %q: sockets stand in for those that the loader adds, TCP at even indices and UDP at odd ones", name))
+		case ebpf.SockHash:
+			notes = append(notes, fmt.Sprintf("map %q: it stays empty, since nothing says what its keys mean; a sockmap is filled", name))
+		}
+	}
+	return notes
+}
+
 // fillSockets puts sockets into the maps of sockets that the target uses: at even
 // indices one that listens for TCP, at odd ones one for UDP.
 func (i *instance) fillSockets(t *Target) error {

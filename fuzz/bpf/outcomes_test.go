@@ -3,6 +3,7 @@ package bpf
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -95,6 +96,9 @@ func TestTypesGiveOutcomes(t *testing.T) {
 // A program that chooses a socket is shown by the cookie.
 func TestLookupChoosesSockets(t *testing.T) {
 	target := newExample(t, "sk_lookup", "steer")
+	if notes := strings.Join(target.Notes(), "\n"); !strings.Contains(notes, `map "sockets"`) {
+		t.Errorf("the notes do not speak of the sockets: %q", notes)
+	}
 	shape := target.Shape()
 	isolated(t, func() {
 		e := open(t, target)

@@ -120,6 +120,9 @@ func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	if t.row.network {
 		t.machine.addNetwork()
 	}
+	if t.row.sockets {
+		t.notes = append(t.notes, t.socketNotes(programs)...)
+	}
 	t.shape = t.row.shape(t.spec, prog, limits, &t.machine)
 	if t.shape.MaxSteps, t.linear = maxSteps, limits.Max; maxSteps <= 0 {
 		t.shape.MaxSteps = defaultSteps(programs)
