@@ -49,6 +49,17 @@ type StepSummary struct {
 	// Changed lists where Packet differs from the input's, as closed ranges of
 	// offsets. It is empty where their lengths differ.
 	Changed []corpus.Bounds
+	// NoResult says that the type gives no packet back (see corpus.Shape).
+	NoResult bool
+	// Given are the fields of the input's context that are not zero, Gave those of
+	// Context that the run changed or that only it has, where they are not zero.
+	Given, Gave []FieldValue
+}
+
+// FieldValue is a field of a context and what it holds.
+type FieldValue struct {
+	Name  string
+	Value uint64
 }
 
 // KnownError says that an investigation ended because the failure is known.
@@ -72,12 +83,31 @@ func summarise(shape *corpus.Shape, in *corpus.Input, out *corpus.Outcome) []Ste
 		if shape != nil && o.Errno == 0 {
 			s.Verdict = shape.VerdictName(o.Ret)
 		}
+		if shape != nil {
+			s.NoResult = shape.NoResult
+			s.Given = fieldValues(shape.Context, in.Steps[i].Context, nil)
+			s.Gave = fieldValues(shape.Output, o.Context, in.Steps[i].Context)
+		}
 		meta, packet := splitMeta(data, &in.Steps[i], o)
 		s.Meta, s.Packet = bytes.Clone(meta), bytes.Clone(packet)
 		s.Changed = changes(in.Steps[i].Packet, packet)
 		steps = append(steps, s)
 	}
 	return steps
+}
+
+// fieldValues returns the fields of a context that are not zero and not what they
+// are in before.
+func fieldValues(fields []corpus.Field, context, before []byte) (values []FieldValue) {
+	for i := range fields {
+		f := &fields[i]
+		v, ok := fieldValue(f, context)
+		old, _ := fieldValue(f, before)
+		if ok && v != 0 && v != old {
+			values = append(values, FieldValue{Name: f.Name, Value: v})
+		}
+	}
+	return values
 }
 
 // changes returns the ranges in which two strings of one length differ.

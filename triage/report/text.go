@@ -76,12 +76,12 @@ func writeStep(s *strings.Builder, f *triage.Finding, i int) {
 	fmt.Fprintf(s, "\nstep %d", i)
 	if i >= len(f.Steps) {
 		s.WriteString(": did not run\n")
-		writeInput(s, in)
+		writeInput(s, in, nil)
 		return
 	}
 	out := &f.Steps[i]
 	fmt.Fprintf(s, ": %s\n", result(out))
-	writeInput(s, in)
+	writeInput(s, in, out.Given)
 	if out.Errno == 0 {
 		writeOutput(s, in, out)
 	}
@@ -97,8 +97,9 @@ func result(out *triage.StepSummary) string {
 	return fmt.Sprintf("returned %d (%#x)", int32(out.Ret), out.Ret)
 }
 
-// writeInput shows the packet and whatever of the step is not its default.
-func writeInput(s *strings.Builder, in *corpus.Step) {
+// writeInput shows the packet and whatever of the step is not its default; given are
+// the fields of its context.
+func writeInput(s *strings.Builder, in *corpus.Step, given []triage.FieldValue) {
 	for _, part := range []struct {
 		name  string
 		bytes []byte
@@ -107,6 +108,7 @@ func writeInput(s *strings.Builder, in *corpus.Step) {
 			fmt.Fprintf(s, "  %s %x\n", part.name, part.bytes)
 		}
 	}
+	writeFields(s, "context in: ", given)
 	if in.CPU != 0 || in.Flags != 0 || in.Fault != 0 {
 		fmt.Fprintf(s, "  cpu %d, flags %#x, fault %d\n", in.CPU, in.Flags, in.Fault)
 	}
@@ -116,9 +118,31 @@ func writeInput(s *strings.Builder, in *corpus.Step) {
 	}
 }
 
+// maxShown bounds the fields that are shown in one line.
+const maxShown = 32
+
+// writeFields shows fields by name.
+func writeFields(s *strings.Builder, title string, fields []triage.FieldValue) {
+	if len(fields) == 0 {
+		return
+	}
+	parts := make([]string, 0, min(len(fields), maxShown+1))
+	for _, f := range fields[:min(len(fields), maxShown)] {
+		parts = append(parts, fmt.Sprintf("%s %d", f.Name, f.Value))
+	}
+	if more := len(fields) - maxShown; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	fmt.Fprintf(s, "  %s%s\n", title, strings.Join(parts, ", "))
+}
+
 // writeOutput says in what metadata and packet differ from the input's, and shows
 // the packet if it does.
 func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
+	writeFields(s, "context out: ", out.Gave)
+	if out.NoResult {
+		return
+	}
 	switch {
 	case bytes.Equal(in.Meta, out.Meta):
 	case len(out.Meta) == 0:
