@@ -10,16 +10,10 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
-	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
-
-// gateMap is the map that says on which thread a program of a tracepoint runs.
-const gateMap = "bpffuzz_gate"
 
 // cause makes the kernel pass a tracepoint on the calling thread. Its context is
 // what the event carries and an input may choose.
@@ -59,8 +53,8 @@ func rename(ctx []byte) {
 }
 
 // harmless lists system calls that ignore their arguments.
-func harmless() [6]uintptr {
-	return [...]uintptr{unix.SYS_GETPID, unix.SYS_GETPPID, unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETTID}
+func harmless() []uintptr {
+	return []uintptr{unix.SYS_GETPID, unix.SYS_GETPPID, unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETTID}
 }
 
 // callHarmless makes a system call with arguments of the context.
@@ -96,50 +90,14 @@ func specialCause(row *programType, prog *ebpf.ProgramSpec) error {
 
 // openCause attaches the program behind its gate.
 func openCause(t *Target, inst *instance) error {
-	gate, err := kernel.MapMemory(inst.coll.Maps[gateMap].FD(), gateSize)
-	if err != nil {
-		return err
-	}
-	inst.also(func() error { return kernel.Unmap(gate) })
 	if err := openTracing(t, inst); err != nil {
 		return err
 	}
-	tid := uint32(unix.Gettid())
 	inst.cause = func(ctx []byte) syscall.Errno {
-		binary.NativeEndian.PutUint32(gate, tid)
+		inst.gate.open()
 		t.row.cause(ctx)
-		binary.NativeEndian.PutUint32(gate, 0)
+		inst.gate.shut()
 		return 0
 	}
 	return nil
-}
-
-const gateSize = 8
-
-func newGateMap() *ebpf.MapSpec {
-	return &ebpf.MapSpec{Name: gateMap, Type: ebpf.Array, KeySize: 4, ValueSize: gateSize, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE}
-}
-
-// gate puts instructions in front of a program that let only the thread pass whose
-// number is in the gate's map. R6 is free: nothing is in it where a program begins.
-func gate(code asm.Instructions) asm.Instructions {
-	pass := asm.JEq.Reg32(asm.R0, asm.R2, "")
-	pass.Offset = 2
-	symbol, fn, source := code[0].Symbol(), btf.FuncMetadata(&code[0]), code[0].Source()
-	first := code[0].WithSymbol("")
-	if fn != nil {
-		first = btf.WithFuncMetadata(first, nil)
-	}
-	head := asm.Instructions{
-		btf.WithFuncMetadata(asm.Mov.Reg(asm.R6, asm.R1).WithSource(source), fn).WithSymbol(symbol),
-		asm.FnGetCurrentPidTgid.Call(),
-		asm.LoadMapValue(asm.R1, 0, 0).WithReference(gateMap),
-		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word),
-		pass.WithReference(""),
-		asm.Mov.Imm(asm.R0, 0),
-		asm.Return(),
-		asm.Mov.Reg(asm.R1, asm.R6),
-		first,
-	}
-	return append(head, code[1:]...)
 }
