@@ -1,6 +1,10 @@
 package kernel
 
 import (
+	"errors"
+	"os"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -134,5 +138,33 @@ func TestRingDrains(t *testing.T) {
 	ring.Drain()
 	if prog.data(make([]byte, 64)); prog.run.Ret() != 0 {
 		t.Errorf("after Drain the program still fails with %d", int32(prog.run.Ret()))
+	}
+}
+
+// The process's first thread stays where it is: it would not leave its namespace
+// when the goroutine ends.
+func TestFirstThreadStays(t *testing.T) {
+	before, err := os.Readlink("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	privileged(t)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			err := Isolated(0, func() error {
+				if onFirstThread() {
+					return errors.New("isolated on the first thread")
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if after, err := os.Readlink("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/ns/net"); err != nil || after != before {
+		t.Errorf("the first thread was in %s and is in %s, %v", before, after, err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // Signals are blocked because one interrupts BPF_PROG_RUN, and Go sends its threads
 // many; Go then stops the goroutine at function calls instead.
 func Isolate(worker int) error {
-	runtime.LockOSThread()
+	lockThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("making a private network namespace: %w%s", err, missing(err, "CAP_SYS_ADMIN"))
@@ -29,6 +29,39 @@ func Isolate(worker int) error {
 	}
 	return blockSignals()
 }
+
+// moves is how often lockThread tries to get away from the process's first thread;
+// once is enough unless others interfere.
+const moves = 10
+
+// lockThread locks the calling goroutine to a thread that ends with it. The first
+// thread of a process never does: Go would keep it, and the namespace that it is in,
+// for as long as the process lives. A goroutine that finds itself there has another
+// one occupy the thread, so that it goes on elsewhere.
+func lockThread() {
+	leave := make(chan struct{})
+	defer close(leave)
+	for range moves {
+		runtime.LockOSThread()
+		if !onFirstThread() {
+			return
+		}
+		runtime.UnlockOSThread()
+		there := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			close(there)
+			if onFirstThread() {
+				<-leave
+			}
+		}()
+		<-there
+	}
+	runtime.LockOSThread()
+}
+
+func onFirstThread() bool { return unix.Gettid() == unix.Getpid() }
 
 // Isolated runs do on a goroutine of its own that is isolated as Isolate does, and
 // returns when do has.
