@@ -24,6 +24,7 @@ type instance struct {
 	// caused in place of BPF_PROG_RUN.
 	passing *passing
 	cause   func(ctx []byte) syscall.Errno
+	gate    *threadGate // nil where the program is not attached
 	closers []func() error
 	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }

@@ -22,7 +22,9 @@ func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, o
 	e.setData(inst, s, ctx, out)
 	e.setContext(inst, ctx, ctxOut)
 	inst.run.SetFlags(s.Flags, uint32(s.CPU))
+	inst.gate.open()
 	errno := inst.run.Do()
+	inst.gate.shut()
 	if errno == unix.ENOSPC {
 		return fmt.Errorf("running %s: its output of %d bytes is longer than the buffer of %d", e.target.program, inst.run.DataSize(), len(out))
 	}

@@ -15,7 +15,7 @@ import (
 func tracingRows() map[rowKey]programType {
 	self := programType{
 		contextSize: 0, context: func(int, *machine) []corpus.Field { return nil }, fix: noFix,
-		noPacket: true, result: noResult, answer: noAnswer, tracing: true,
+		noPacket: true, result: noResult, answer: noAnswer, tracing: true, gated: true,
 	}
 	row := func(kind string, functions ...string) programType {
 		r := self
@@ -53,8 +53,12 @@ func checkSelfTest(prog *ebpf.ProgramSpec, functions []string) error {
 		prog.AttachTo, strings.Join(functions, ", "))
 }
 
-// openTracing attaches the program to what it watches.
+// openTracing attaches the program, behind its gate, to what it watches. It stays
+// attached until the instance is closed.
 func openTracing(t *Target, inst *instance) error {
+	if err := inst.mapGate(); err != nil {
+		return err
+	}
 	l, err := link.AttachTracing(link.TracingOptions{Program: inst.coll.Programs[t.program]})
 	if err != nil {
 		return fmt.Errorf("attaching program %q: %w", t.program, err)

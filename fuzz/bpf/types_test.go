@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
@@ -163,39 +160,6 @@ func grammarSteps(shape *corpus.Shape) []corpus.Step {
 		add(shape.Packet.Max, 0, ethIPv4, nil)
 	}
 	return steps
-}
-
-// Programs that attach to the kernel's functions run where they load; where they do
-// not, the message says what the kernel answers.
-func TestTracingSaysWhatTheKernelAnswers(t *testing.T) {
-	needKernel(t)
-	obj, err := Open("testdata/types/tracing.o")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for program, ret := range map[string]uint32{"fentry": 0, "fexit": 0, "fmod_ret": 2<<16 | 7} {
-		t.Run(program, func(t *testing.T) {
-			target, err := NewTarget(obj, Options{Program: program})
-			if errors.Is(err, unix.EPERM) {
-				if !strings.Contains(err.Error(), program) || !strings.Contains(err.Error(), "EPERM") {
-					t.Errorf("%v does not say what the kernel answers to which type", err)
-				}
-				t.Skipf("this kernel loads no %s programs: %v", program, err)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			isolated(t, func() {
-				out := alone(t, open(t, target), &corpus.Input{Steps: make([]corpus.Step, 1)})
-				if got := out.Steps[0].Ret; got != ret {
-					t.Errorf("returned %#x, want %#x", got, ret)
-				}
-				if bugReached().Judge(nil, out) == nil {
-					t.Error("the program did not see the arguments of the kernel's test")
-				}
-			})
-		})
-	}
 }
 
 func titles(findings []*triage.Finding) (list []string) {

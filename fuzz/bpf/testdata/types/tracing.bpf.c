@@ -51,21 +51,25 @@ int BPF_PROG(tp_btf, struct task_struct *task, const char *comm)
 SEC("fentry/bpf_fentry_test1")
 int BPF_PROG(fentry, int a)
 {
-	reached = a == 1;
+	if (a == 1)
+		reached = 1;
 	return 0;
 }
 
 SEC("fexit/bpf_fentry_test1")
 int BPF_PROG(fexit, int a, int ret)
 {
-	reached = a == 1 && ret == 2;
+	if (a == 1 && ret == 2)
+		reached = 1;
 	return 0;
 }
 
 SEC("fmod_ret/bpf_modify_return_test")
 int BPF_PROG(fmod_ret, int a, int *b, int ret)
 {
-	reached = a == 1 && ret == 0;
+	if (a != 1 || ret != 0)
+		return 0;
+	reached = 1;
 	return 7;
 }
 
