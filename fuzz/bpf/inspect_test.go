@@ -70,7 +70,7 @@ func TestCodeOfObject(t *testing.T) {
 		t.Errorf("%d bytes", len(code.Raw))
 	}
 	f := &code.Functions[0]
-	if got := f.Instructions[3]; got.Offset != 4 || got.Text != "if r2 > 100 goto pc+3" || got.Target != 8 || len(got.Raw) != 8 {
+	if got := f.Instructions[3]; got.Offset != 4 || got.Text != "if r2 > 0x64 goto pc+3" || got.Target != 8 || len(got.Raw) != 8 {
 		t.Errorf("jump %+v", got)
 	}
 	if got := f.Instructions[2]; got.Text != "r3 = map[counts]" || got.Target != -1 || len(got.Raw) != 16 {
@@ -265,8 +265,19 @@ func TestAgainstBpftool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, err := LoadedCode(id); err != nil || !bytes.Equal(code.Raw, want) {
-		t.Errorf("bpftool has other instructions (%v)", err)
+	code, err := LoadedCode(id)
+	if err != nil || !bytes.Equal(code.Raw, want) {
+		t.Fatalf("bpftool has other instructions (%v)", err)
+	}
+	text, err := exec.Command(tool, "prog", "dump", "xlated", "id", number).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ins := range code.Functions[0].Instructions {
+		// Ours have names of maps and functions, theirs also numbers.
+		if !strings.Contains(ins.Text, "map[") && !strings.Contains(ins.Text, "call ") && !strings.Contains(string(text), ") "+ins.Text+"\n") {
+			t.Errorf("bpftool has no %q in\n%s", ins.Text, text)
+		}
 	}
 	out, err := exec.Command(tool, "--json", "prog", "show", "id", number).Output()
 	if err != nil {

@@ -52,7 +52,7 @@ func registers(class asm.Class) func(asm.Register) string {
 	return wide
 }
 
-// operand is the second operand of arithmetic and comparisons.
+// operand is the second operand of arithmetic.
 func operand(ins *asm.Instruction, name func(asm.Register) string) string {
 	if ins.OpCode.Source() == asm.RegSource {
 		return name(ins.Src)
@@ -123,7 +123,11 @@ func jump(ins *asm.Instruction) string {
 	if sign == "" {
 		return unknown(ins)
 	}
-	return fmt.Sprintf("if %s %s %s goto pc%+d", name(ins.Dst), sign, operand(ins, name), ins.Offset)
+	other := fmt.Sprintf("%#x", uint32(ins.Constant)) // hexadecimal only here, as the kernel has it
+	if ins.OpCode.Source() == asm.RegSource {
+		other = name(ins.Src)
+	}
+	return fmt.Sprintf("if %s %s %s goto pc%+d", name(ins.Dst), sign, other, ins.Offset)
 }
 
 func comparison(op asm.JumpOp) string {

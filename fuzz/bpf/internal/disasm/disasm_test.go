@@ -39,7 +39,7 @@ func TestText(t *testing.T) {
 		{asm.LoadMapValue(asm.R1, 0, 16).WithReference(".rodata"), "r1 = map[.rodata][0]+16"},
 		{asm.LoadAbs(12, asm.Half), "r0 = *(u16 *)skb[12]"},
 		{asm.LoadInd(asm.R0, asm.R7, 2, asm.Byte), "r0 = *(u8 *)skb[r7 + 2]"},
-		{with(asm.JSGT.Imm(asm.R1, -2, ""), 5), "if r1 s> -2 goto pc+5"},
+		{with(asm.JSGT.Imm(asm.R1, -2, ""), 5), "if r1 s> 0xfffffffe goto pc+5"},
 		{with(asm.JEq.Reg32(asm.R1, asm.R2, ""), -5), "if w1 == w2 goto pc-5"},
 		{with(asm.Ja.Label(""), 3), "goto pc+3"},
 		{asm.LongJump("").WithReference(""), "gotol pc-1"},
