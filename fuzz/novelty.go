@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
@@ -69,6 +70,9 @@ func (w *worker) try(ctx context.Context, in *corpus.Input) error {
 // attribute finds the inputs of a batch that reached something new.
 func (w *worker) attribute(ctx context.Context, batch *Batch) error {
 	for i := range batch.Len() {
+		if !w.seen.Adds(w.cover) {
+			return nil // all of it is accounted for
+		}
 		in := batch.Input(i)
 		out, err := w.alone(ctx, in, corpus.HaveCover)
 		if err != nil {
@@ -81,10 +85,47 @@ func (w *worker) attribute(ctx context.Context, batch *Batch) error {
 			return err
 		}
 	}
-	// What no input reaches alone depends on chance, time or what ran before it. It
-	// counts as seen, or every batch from here on would be taken apart for it.
-	w.seen.Merge(w.cover)
+	if err := w.attributeSequences(ctx, batch); err != nil {
+		return err
+	}
+	w.noted.merge(w.cover)
 	return nil
+}
+
+// unattributed is what batches reached and none of their inputs alone: it depends
+// on chance, on time, or on more that ran before than an input can hold. Were it
+// forgotten, every batch would be taken apart for it; were it never looked at again,
+// what another input does reach alone would be lost with it. So it is forgotten after
+// more and more batches.
+type unattributed struct {
+	features []byte
+	age, gap int // in batches
+}
+
+// patience is the first gap: looking costs about as much as so many batches.
+const patience = 256
+
+func (u *unattributed) merge(features []byte) {
+	u.features = append(u.features, make([]byte, len(features)-len(u.features))...)
+	for i, b := range features {
+		u.features[i] |= b
+	}
+}
+
+// adds reports whether features have a bit that is neither seen nor noted.
+func (u *unattributed) adds(features []byte, seen *cover.Seen) bool {
+	if u.age++; u.features != nil && u.age > u.gap {
+		u.features, u.age, u.gap = nil, 0, max(patience, 2*u.gap)
+	}
+	if u.features == nil {
+		return true
+	}
+	for i, b := range seen.Bytes() {
+		if features[i]&^(b|u.features[i]) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // keep adds an input that covered features to the corpus, runs it once more to

@@ -26,6 +26,7 @@ type worker struct {
 	fail  *failures
 
 	seen     *cover.Seen // what the worker knows: at least its snapshot
+	noted    unattributed
 	snapshot *corpus.Snapshot
 	cover    []byte   // of the last batch, kept while inputs run alone
 	failed   []failed // inputs of the batch that an oracle objected to
@@ -86,7 +87,7 @@ func (w *worker) round(ctx context.Context) error {
 		return fmt.Errorf("running a batch: %w", err)
 	}
 	w.execs.Add(uint64(len(batch.Slots())))
-	fresh := w.seen.Adds(w.exec.Cover())
+	fresh := w.seen.Adds(w.exec.Cover()) && w.noted.adds(w.exec.Cover(), w.seen)
 	w.judge(batch) // reads outcomes, so before anything runs alone
 	if fresh {
 		w.cover = append(w.cover[:0], w.exec.Cover()...)
@@ -95,7 +96,11 @@ func (w *worker) round(ctx context.Context) error {
 		}
 	}
 	for _, f := range w.failed {
-		if err := w.fail.investigate(ctx, batch.Input(f.input), f.failure); err != nil {
+		in, err := w.reproducible(ctx, batch, f.input, f.failure.Oracle)
+		if err != nil {
+			return err
+		}
+		if err := w.fail.investigate(ctx, in, f.failure); err != nil {
 			return err
 		}
 	}
