@@ -176,7 +176,7 @@ func lastLines(text string, n int) string {
 // console keeps the end of what a guest writes.
 type console struct{ text []byte }
 
-const consoleKept = 4 << 20
+const consoleKept = 1 << 20
 
 var _ io.Writer = (*console)(nil)
 
