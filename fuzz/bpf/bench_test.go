@@ -2,7 +2,11 @@ package bpf
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
@@ -186,4 +190,98 @@ func BenchmarkLoop(b *testing.B) {
 			b.ReportMetric(per(whole), "whole-ns")
 		})
 	}
+}
+
+// BenchmarkRestore shows that putting maps back costs what a run touched, whatever
+// their size: one execution that touches nothing, and one that changes one entry.
+func BenchmarkRestore(b *testing.B) {
+	for _, kind := range []struct {
+		name string
+		in   request
+	}{{"array", request{Map: 0, Op: opAdd, Count: 1, Key: 3}}, {"hash", request{Map: 2, Op: opWrite, Count: 1, Key: 3}}} {
+		for _, entries := range []uint32{256, 65536} {
+			for touched, in := range []request{{Map: 99}, kind.in} {
+				b.Run(fmt.Sprintf("%s/entries=%d/touched=%d", kind.name, entries, touched), func(b *testing.B) {
+					benchmarkRestore(b, entries, requests(in))
+				})
+			}
+		}
+	}
+}
+
+func benchmarkRestore(b *testing.B, entries uint32, in *corpus.Input) {
+	needKernel(b)
+	obj, err := Open("testdata/state.o")
+	if err != nil {
+		b.Fatal(err)
+	}
+	obj.spec.Maps["array"].MaxEntries, obj.spec.Maps["hash"].MaxEntries = entries, entries
+	setup := Setup{Maps: MapContents{}}
+	for key := range entries {
+		setup.Maps["hash"] = append(setup.Maps["hash"], MapItem{Key: key, Value: map[string]any{"n": 1}})
+	}
+	target, err := NewTarget(obj, Options{Program: "state", Setup: setup, MaxSteps: 1, Executor: "single"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	isolated(b, func() {
+		e := open(b, target)
+		run(b, e, slices.Repeat([]*corpus.Input{in}, slots)...)
+		b.ReportAllocs()
+		b.ResetTimer()
+		before := cpuOf(b, unix.RUSAGE_THREAD)
+		for n := 0; n < b.N; n += slots {
+			if err := e.Run(b.Context()); err != nil {
+				b.Error(err)
+			}
+		}
+		b.ReportMetric(float64((cpuOf(b, unix.RUSAGE_THREAD)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	})
+}
+
+// BenchmarkMemory reports what one more worker takes, in memory that is in use.
+func BenchmarkMemory(b *testing.B) {
+	for _, x := range examples() {
+		b.Run(x.name, func(b *testing.B) {
+			target := x.load(b)
+			var grown int64
+			for b.Loop() {
+				before := resident(b)
+				var executors []*executor
+				isolated(b, func() {
+					for range 4 {
+						e, err := newExecutor(target, 0)
+						if err != nil {
+							b.Fatal(err)
+						}
+						executors = append(executors, e)
+						run(b, e, slices.Repeat([]*corpus.Input{steps(corpus.Step{Packet: typical()})}, slots)...)
+					}
+					grown += (resident(b) - before) / int64(len(executors))
+					for _, e := range executors {
+						if err := e.Close(); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+				runtime.GC()
+				debug.FreeOSMemory()
+			}
+			b.ReportMetric(float64(grown)/float64(b.N)/(1<<20), "MiB/worker")
+		})
+	}
+}
+
+// resident is the process's memory in use, in bytes.
+func resident(b *testing.B) int64 {
+	b.Helper()
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(data), &size, &pages); err != nil {
+		b.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
 }
