@@ -88,7 +88,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 }
 
 func TestShapeCheck(t *testing.T) {
-	shape := &Shape{Type: "xdp", Packet: Bounds{14, 100}, MinIPv4: 34, MinIPv6: 54, Meta: Bounds{0, 8}, ContextSize: 24, MaxSteps: 2}
+	shape := &Shape{Type: "xdp", Packet: Bounds{14, 100}, MinIPv4: 34, MinIPv6: 54, Meta: Bounds{0, 8}, ContextSize: 24, MaxSteps: 2, Maps: []MapShape{{Name: "m", KeySize: 4, ValueSize: 8}}}
 	packet := func(n int, ethertype ...byte) []byte {
 		b := make([]byte, n)
 		copy(b[min(12, n):], ethertype)
@@ -110,6 +110,10 @@ func TestShapeCheck(t *testing.T) {
 		"too much metadata": {&Input{Steps: []Step{{Packet: packet(14), Meta: make([]byte, 12)}}}, false},
 		"context":           {&Input{Steps: []Step{{Packet: packet(14), Context: make([]byte, 24)}}}, true},
 		"short context":     {&Input{Steps: []Step{{Packet: packet(14), Context: make([]byte, 4)}}}, false},
+		"map entry":         {&Input{Maps: []MapEntry{{Map: "m", Key: make([]byte, 4), Value: make([]byte, 8)}}, Steps: []Step{{Packet: packet(14)}}}, true},
+		"short key":         {&Input{Maps: []MapEntry{{Map: "m", Key: make([]byte, 3), Value: make([]byte, 8)}}, Steps: []Step{{Packet: packet(14)}}}, false},
+		"short value":       {&Input{Maps: []MapEntry{{Map: "m", Key: make([]byte, 4)}}, Steps: []Step{{Packet: packet(14)}}}, false},
+		"unknown map":       {&Input{Maps: []MapEntry{{Map: "n", Key: make([]byte, 4), Value: make([]byte, 8)}}, Steps: []Step{{Packet: packet(14)}}}, false},
 		"three steps":       {&Input{Steps: []Step{{Packet: packet(14)}, {Packet: packet(14)}, {Packet: packet(14)}}}, false},
 	} {
 		if err := shape.Check(test.in); (err == nil) != test.ok {

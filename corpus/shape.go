@@ -123,12 +123,31 @@ func (s *Shape) Check(in *Input) error {
 	if len(in.Steps) > max(s.MaxSteps, 1) {
 		return fmt.Errorf("%d steps, at most %d are allowed", len(in.Steps), max(s.MaxSteps, 1))
 	}
+	for i := range in.Maps {
+		if err := s.checkEntry(&in.Maps[i]); err != nil {
+			return fmt.Errorf("map entry %d: %w", i, err)
+		}
+	}
 	for i := range in.Steps {
 		if err := s.checkStep(&in.Steps[i]); err != nil {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
 	}
 	return nil
+}
+
+func (s *Shape) checkEntry(e *MapEntry) error {
+	for i := range s.Maps {
+		m := &s.Maps[i]
+		if m.Name != e.Map {
+			continue
+		}
+		if len(e.Key) != m.KeySize || len(e.Value) != m.ValueSize {
+			return fmt.Errorf("a key of %d and a value of %d bytes, map %q has %d and %d", len(e.Key), len(e.Value), m.Name, m.KeySize, m.ValueSize)
+		}
+		return nil
+	}
+	return fmt.Errorf("the target has no map %q whose contents can be set", e.Map)
 }
 
 func (s *Shape) checkStep(step *Step) error {

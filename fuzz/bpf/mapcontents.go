@@ -17,8 +17,9 @@ type MapContents map[string][]MapItem
 
 // MapItem is an entry of a map. Key and Value are numbers, strings, []byte,
 // map[string]any by the names of BTF, or []any; docs/target-file.md has the rules.
-// In a per-CPU map the value is the same on every CPU. A prog array takes the name
-// of a program as value, a queue, a stack and a bloom filter take no key.
+// In a per-CPU map the value is that of the CPU that runs the program. A prog array
+// takes the name of a program as value, a queue, a stack and a bloom filter take no
+// key.
 type MapItem struct {
 	Key, Value any
 	// At is "file:line" where the item comes from a file, else "".
