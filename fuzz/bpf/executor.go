@@ -36,6 +36,7 @@ type executor struct {
 	result corpus.Outcome
 	ctxOut [][]byte       // output contexts of the steps of the input run alone
 	why    string         // this one and not another
+	always bool           // every call has a context
 	lab    *liveLab       // nil where nothing is done with packets
 	feed   *feedback      // nil where edges alone guide
 	output *kernel.Printk // nil until somebody wants to hear what is printed
@@ -61,11 +62,20 @@ func newExecutor(t *Target, worker int) (*executor, error) {
 		out:   carve(slots, packet+meta+growth),
 		data:  make([]byte, 0, packet+meta),
 		ctx:   make([]byte, t.shape.ContextSize),
+
+		always: t.looksAtWireLen(),
 	}
 	if err := e.guide(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// looksAtWireLen reports whether the program reads __sk_buff.wire_len. The kernel
+// gives it the packet's length where a call has a context, and 0 where it has none:
+// what is judged with its output context would not be what ran in the loop.
+func (t *Target) looksAtWireLen() bool {
+	return t.plan != nil && t.row.contextSize == skbSize && t.plan.Looks().Field(skbOffWireLen, skbOffWireLen+4)
 }
 
 // newSlots makes the steps of a batch over memory that is one piece per buffer.

@@ -104,6 +104,9 @@ func parse(r io.ReaderAt) (spec *ebpf.CollectionSpec, err error) {
 // FromSpec takes a collection that bpf2go or the caller loaded. The spec is copied.
 func FromSpec(name string, spec *ebpf.CollectionSpec) *Object {
 	o := &Object{Name: name, spec: spec.Copy()}
+	if o.spec.Maps == nil {
+		o.spec.Maps = map[string]*ebpf.MapSpec{} // the coverage map joins them
+	}
 	for _, mapName := range slices.Sorted(maps.Keys(o.spec.Maps)) {
 		o.mend(mapName, o.spec.Maps[mapName])
 	}

@@ -38,11 +38,11 @@ func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, o
 }
 
 // contextOf returns the step's context, made legal. A context goes to the kernel
-// only where the step has one, the type or the step's metadata needs one, or its
-// outcome is wanted: the call is cheaper without. Otherwise it is nil.
+// only where the step has one, the type, the program or the step's metadata needs one,
+// or its outcome is wanted: the call is cheaper without. Otherwise it is nil.
 func (e *executor) contextOf(s *corpus.Step, wanted bool) []byte {
 	row := &e.target.row
-	if len(s.Context) == 0 && len(s.Meta) == 0 && !row.needsContext && !wanted || len(e.ctx) == 0 {
+	if len(s.Context) == 0 && len(s.Meta) == 0 && !row.needsContext && !e.always && !wanted || len(e.ctx) == 0 {
 		return nil
 	}
 	n := copy(e.ctx, s.Context)
