@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -39,13 +40,14 @@ func withFinding(command, path string) string {
 	return strings.TrimSuffix(command, "FINDING") + shellWord(path)
 }
 
-// program is how the command was called, as far as that works again: a name
-// without a directory, or one relative to the current directory.
+// program is how the command was called, as far as that works again: a name that
+// the shell finds, or a path.
 func program() string {
-	if name := os.Args[0]; !filepath.IsAbs(name) {
-		return shellWord(name)
+	name := os.Args[0]
+	if found, err := exec.LookPath(filepath.Base(name)); err == nil && filepath.IsAbs(name) && found == name {
+		return shellWord(filepath.Base(name))
 	}
-	return shellWord(filepath.Base(os.Args[0]))
+	return shellWord(name)
 }
 
 // shellWord quotes s where a shell would read it as something else.

@@ -87,7 +87,11 @@ func (u *ui) printJSON(v any) error {
 	if err != nil {
 		return fmt.Errorf("writing JSON: %w", err)
 	}
-	u.print(string(b) + "\n")
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, err := io.WriteString(u.stdout, printableText(string(b)+"\n")); err != nil {
+		return fmt.Errorf("writing JSON to standard output: %w", err)
+	}
 	return nil
 }
 

@@ -132,7 +132,7 @@ func newLinear() (*trial, error) {
 func load(spec *ebpf.ProgramSpec) (*trial, error) {
 	prog, err := ebpf.NewProgramWithOptions(spec, ebpf.ProgramOptions{LogDisabled: true})
 	if err != nil {
-		return nil, fmt.Errorf("loading a %s program to try what this kernel accepts: %w%s", spec.Type, err, Explain(err))
+		return nil, fmt.Errorf("loading a program of type %s to try what this kernel accepts: %w%s", spec.Type, err, Explain(err))
 	}
 	return &trial{prog: prog, run: NewRun(prog.FD())}, nil
 }
