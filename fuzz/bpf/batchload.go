@@ -76,16 +76,12 @@ func (t *Target) loadBatch(l *instrument.BatchLayout) (*batchInstance, error) {
 	if err != nil {
 		return nil, err
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogDisabled: true},
-	})
+	inst, err := t.instantiate(spec, t.plan.Layout(t.step.Rung, instrument.Cover))
 	if err != nil {
-		return nil, t.explain(err)
+		return nil, err
 	}
-	b := &batchInstance{batch: l, instance: &instance{
-		coll: coll, layout: t.plan.Layout(t.step.Rung, instrument.Cover), run: kernel.NewRun(coll.Programs[t.program].FD()),
-	}}
-	if err := b.open(t, spec); err != nil {
+	b := &batchInstance{batch: l, instance: inst}
+	if err := b.attach(t); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
@@ -137,17 +133,14 @@ func mappedValue(name string, size int) *ebpf.MapSpec {
 	}
 }
 
-// open maps the maps and attaches an XDP program: the kernel enters a program that
+// attach maps the slots and attaches an XDP program: the kernel enters a program that
 // is to run more than once in a table of XDP programs and takes it out afterwards,
 // which takes tens of milliseconds unless the program is in there anyway.
-func (b *batchInstance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
+func (b *batchInstance) attach(t *Target) (err error) {
 	if b.value, err = kernel.MapMemory(b.coll.Maps[batchMap].FD(), b.batch.Size); err != nil {
 		return err
 	}
 	b.batch.Init(b.value)
-	if err := b.instance.open(t, spec); err != nil {
-		return err
-	}
 	if b.batch.Packets != instrument.XDP {
 		return nil
 	}

@@ -61,13 +61,18 @@ func (t *Target) loadOnly(variant instrument.Variant) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t.instantiate(spec, t.plan.Layout(t.step.Rung, variant))
+}
+
+// instantiate loads a collection whose coverage map has that layout.
+func (t *Target) instantiate(spec *ebpf.CollectionSpec, layout instrument.Layout) (*instance, error) {
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 		MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogDisabled: true},
 	})
 	if err != nil {
 		return nil, t.explain(err)
 	}
-	inst := &instance{coll: coll, layout: t.plan.Layout(t.step.Rung, variant), run: kernel.NewRun(coll.Programs[t.program].FD())}
+	inst := &instance{coll: coll, layout: layout, run: kernel.NewRun(coll.Programs[t.program].FD())}
 	if err := inst.open(t, spec); err != nil {
 		return nil, errors.Join(err, inst.Close())
 	}

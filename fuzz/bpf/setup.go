@@ -28,7 +28,7 @@ func (t *TargetFile) Setup() Setup {
 }
 
 // apply changes spec. Per-CPU values are repeated for each of cpus possible CPUs.
-// It has to come before newShape, which reads the contents.
+// It has to come before the shape is made, which reads the contents.
 func (s *Setup) apply(spec *ebpf.CollectionSpec, cpus int) error {
 	if err := setVariables(spec, s.Variables); err != nil {
 		return err

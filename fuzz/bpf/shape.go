@@ -11,18 +11,10 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
-// newShape describes the inputs and outcomes of prog, a program of spec. Prog
-// arrays are followed through their initial contents, so tail calls must be in
-// there already, as must the initial contents of other maps.
-func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limits) (*corpus.Shape, error) {
-	row, err := rowOf(prog)
-	if err != nil {
-		return nil, err
-	}
-	return row.shape(spec, prog, lim, nil), nil
-}
-
-// shape is newShape for a program of the row, in a namespace with that network.
+// shape describes the inputs and outcomes of prog, a program of spec and of the row,
+// in a namespace with that network. Prog arrays are followed through their initial
+// contents, so tail calls must be in there already, as must the initial contents of
+// other maps.
 func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limits, n *machine) *corpus.Shape {
 	programs := reachable(spec, prog)
 	shape := &corpus.Shape{

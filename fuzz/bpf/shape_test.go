@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
@@ -231,4 +232,13 @@ func TestDictionaryIsBounded(t *testing.T) {
 	if len(d.words) != 0 {
 		t.Errorf("words %x, want none", d.words)
 	}
+}
+
+// newShape describes a program of spec without a namespace to run it in.
+func newShape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, lim kernel.Limits) (*corpus.Shape, error) {
+	row, err := rowOf(prog)
+	if err != nil {
+		return nil, err
+	}
+	return row.shape(spec, prog, lim, nil), nil
 }
