@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
 // replayCommand returns the line that replays a finding of a run with these
@@ -16,7 +18,7 @@ func replayCommand(f *targetFlags) string {
 	}
 	option := func(flag, value string) {
 		if value != "" {
-			words = append(words, flag, shellWord(value))
+			words = append(words, flag, report.ShellWord(value))
 		}
 	}
 	option("-c", f.config)
@@ -30,14 +32,14 @@ func replayCommand(f *targetFlags) string {
 	words = append(words, f.live.words()...)
 	words = append(words, f.kernel.words()...)
 	if f.object != "" {
-		words = append(words, shellWord(f.object))
+		words = append(words, report.ShellWord(f.object))
 	}
 	return strings.Join(append(words, "FINDING"), " ")
 }
 
 // withFinding puts a finding's directory into a command of replayCommand.
 func withFinding(command, path string) string {
-	return strings.TrimSuffix(command, "FINDING") + shellWord(path)
+	return strings.TrimSuffix(command, "FINDING") + report.ShellWord(path)
 }
 
 // program is how the command was called, as far as that works again: a name that
@@ -45,18 +47,7 @@ func withFinding(command, path string) string {
 func program() string {
 	name := os.Args[0]
 	if found, err := exec.LookPath(filepath.Base(name)); err == nil && filepath.IsAbs(name) && found == name {
-		return shellWord(filepath.Base(name))
+		return report.ShellWord(filepath.Base(name))
 	}
-	return shellWord(name)
-}
-
-// shellWord quotes s where a shell would read it as something else.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=@%+,", r)
-	}
-	if s != "" && strings.TrimFunc(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return report.ShellWord(name)
 }

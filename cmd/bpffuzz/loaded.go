@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
+	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
 // loadedFlags name what is in the kernel already: a program to run in place of an
@@ -80,7 +81,7 @@ func (f *loadedFlags) words() []string {
 	var words []string
 	option := func(flag, value string) {
 		if value != "" {
-			words = append(words, flag, shellWord(value))
+			words = append(words, flag, report.ShellWord(value))
 		}
 	}
 	option("--pinned", f.which.Pinned)

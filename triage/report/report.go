@@ -26,11 +26,11 @@ func (o Options) command(f *triage.Finding) string {
 	if o.Path != nil {
 		path = o.Path(f.Key)
 	}
-	return strings.ReplaceAll(o.Command, "FINDING", shellWord(path))
+	return strings.ReplaceAll(o.Command, "FINDING", ShellWord(path))
 }
 
-// shellWord quotes s where a shell would read it as something else.
-func shellWord(s string) string {
+// ShellWord quotes s where a shell would read it as something else.
+func ShellWord(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=@%+,", r)
 	}

@@ -152,7 +152,7 @@ func TestShellWord(t *testing.T) {
 	for in, want := range map[string]string{
 		"out/findings/a-1": "out/findings/a-1", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'", "a;b": "'a;b'", "a$b": "'a$b'",
 	} {
-		if got := shellWord(in); got != want {
+		if got := ShellWord(in); got != want {
 			t.Errorf("%q gives %s, want %s", in, got, want)
 		}
 	}
