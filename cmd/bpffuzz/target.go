@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -152,8 +154,11 @@ func (f *targetFlags) judge(s *subject, switches map[string]bool) (err error) {
 // those of the flags over them.
 func (f *targetFlags) switches() (map[string]bool, error) {
 	on := map[string]bool{}
-	for name, v := range f.file.Oracles {
-		on[name] = v
+	for _, name := range slices.Sorted(maps.Keys(f.file.Oracles)) {
+		if known := triage.OracleNames(); !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%s: oracles: unknown oracle %q, choose among %s", f.file.OracleAt(name), name, strings.Join(known, ", "))
+		}
+		on[name] = f.file.Oracles[name]
 	}
 	for _, text := range f.oracles {
 		name, value, _ := strings.Cut(text, "=")

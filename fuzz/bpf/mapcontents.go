@@ -277,25 +277,26 @@ func contentsOf(m *ebpf.MapSpec, item encodedItem, cpus int) ebpf.MapKV {
 	return kv
 }
 
-// setTailCalls puts programs into prog arrays, by map name and index.
-func setTailCalls(spec *ebpf.CollectionSpec, calls map[string]map[uint32]string) error {
+// setTailCalls puts programs into prog arrays, by map name and index. Places are
+// those of "tail_calls.NAME" in a target file.
+func setTailCalls(spec *ebpf.CollectionSpec, calls map[string]map[uint32]string, places map[string]string) error {
 	var encoded []encodedMap
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		m := spec.Maps[name]
+		m, at := spec.Maps[name], places["tail_calls."+name]
 		if m == nil {
-			return fail("", "tail_calls", "the object has no map %q; %s", name, neighbours(name, mapOrder(spec)))
+			return fail(at, "tail_calls", "the object has no map %q; %s", name, neighbours(name, mapOrder(spec)))
 		}
 		if m.Type != ebpf.ProgramArray {
-			return fail("", "tail_calls", "map %q is of kind %s, not prog_array", name, kindOf(m.Type).name)
+			return fail(at, "tail_calls", "map %q is of kind %s, not prog_array", name, kindOf(m.Type).name)
 		}
 		e := encodedMap{Name: name}
 		for _, index := range slices.Sorted(maps.Keys(calls[name])) {
 			what := fmt.Sprintf("tail_calls.%s[%d]", name, index)
 			if m.MaxEntries != 0 && index >= m.MaxEntries {
-				return fail("", what, "index %d is outside of 0 to %d", index, m.MaxEntries-1)
+				return fail(at, what, "index %d is outside of 0 to %d", index, m.MaxEntries-1)
 			}
 			callee := calls[name][index]
-			if err := checkProgram(spec, callee, "", what); err != nil {
+			if err := checkProgram(spec, callee, at, what); err != nil {
 				return err
 			}
 			e.Items = append(e.Items, encodedItem{Key: binary.NativeEndian.AppendUint32(nil, index), Program: callee})

@@ -111,7 +111,7 @@ func TestSetContents(t *testing.T) {
 
 func TestSetTailCalls(t *testing.T) {
 	spec := testSpec()
-	if err := setTailCalls(spec, map[string]map[uint32]string{"jmp": {0: "entry", 3: "callee"}}); err != nil {
+	if err := setTailCalls(spec, map[string]map[uint32]string{"jmp": {0: "entry", 3: "callee"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := spec.Maps["jmp"].Contents; len(got) != 2 || got[0].Value != "entry" || got[1].Value != "callee" {
@@ -128,7 +128,7 @@ func TestSetTailCalls(t *testing.T) {
 		{"index", map[string]map[uint32]string{"jmp": {4: "entry"}}, "tail_calls.jmp[4]: index 4 is outside of 0 to 3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := setTailCalls(testSpec(), tt.calls); err == nil || err.Error() != tt.want {
+			if err := setTailCalls(testSpec(), tt.calls, nil); err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 		})

@@ -17,6 +17,8 @@ type Setup struct {
 	Maps MapContents
 	// TailCalls are names of programs by prog array and index.
 	TailCalls map[string]map[uint32]string
+	// places are those of a target file, for errors.
+	places map[string]string
 	// Reuse are maps of the kernel that take the place of the object's, by the names
 	// that they have there. Programs share them with whoever else uses them.
 	Reuse map[string]MapRef
@@ -24,7 +26,7 @@ type Setup struct {
 
 // Setup returns what the file says about setting up the object.
 func (t *TargetFile) Setup() Setup {
-	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse}
+	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, places: t.places}
 }
 
 // apply changes spec. Per-CPU values are repeated for each of cpus possible CPUs.
@@ -33,7 +35,7 @@ func (s *Setup) apply(spec *ebpf.CollectionSpec, cpus int) error {
 	if err := setVariables(spec, s.Variables); err != nil {
 		return err
 	}
-	if err := setTailCalls(spec, s.TailCalls); err != nil {
+	if err := setTailCalls(spec, s.TailCalls, s.places); err != nil {
 		return err
 	}
 	encoded, err := encodeMaps(spec, s.Maps)

@@ -28,6 +28,9 @@ type TargetFile struct {
 	Maps MapContents
 	// TailCalls are programs by prog array and index.
 	TailCalls map[string]map[uint32]string
+	// places are "file:line" of prog arrays ("tail_calls.NAME") and oracles
+	// ("oracles.NAME").
+	places map[string]string
 	// Type is what the program is loaded as, by bpftool's names; "" leaves that to its
 	// section.
 	Type string
@@ -79,7 +82,7 @@ func ParseTargetFile(path string, text []byte) (*TargetFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &TargetFile{Path: path}
+	t := &TargetFile{Path: path, places: map[string]string{}}
 	if root == nil {
 		return t, nil // an empty file, or comments only
 	}
@@ -89,6 +92,9 @@ func ParseTargetFile(path string, text []byte) (*TargetFile, error) {
 	}
 	return t, nil
 }
+
+// OracleAt returns "file:line" of the oracle's switch, "" where there is none.
+func (t *TargetFile) OracleAt(name string) string { return t.places["oracles."+name] }
 
 // relative resolves a path of the file.
 func (t *TargetFile) relative(path string) string {

@@ -71,7 +71,7 @@ func TestParseTargetFile(t *testing.T) {
 	if err := setVariables(spec, file.Variables); err != nil {
 		t.Error(err)
 	}
-	if err := setTailCalls(spec, file.TailCalls); err != nil {
+	if err := setTailCalls(spec, file.TailCalls, nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := encodeMaps(spec, file.Maps); err == nil || err.Error() != "dir/t.yaml:10: map vips key: is given twice" {
@@ -193,7 +193,7 @@ func FuzzParseTargetFile(f *testing.F) {
 		}
 		spec := spec.Copy()
 		if setVariables(spec, file.Variables) == nil {
-			_ = setTailCalls(spec, file.TailCalls)
+			_ = setTailCalls(spec, file.TailCalls, nil)
 		}
 		if encoded, err := encodeMaps(spec, file.Maps); err == nil {
 			setContents(spec, encoded, 2)
@@ -294,4 +294,18 @@ func setUpFrom(text string) error {
 	}
 	_, err = file.EncodeContexts(shape)
 	return err
+}
+
+func TestTailCallErrorsHaveTheirLine(t *testing.T) {
+	file, err := ParseTargetFile("lb.yaml", []byte("object: lb.o\ntail_calls:\n  jump:\n    0: entry\noracles:\n  abortd: on\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup := file.Setup()
+	if err := setup.apply(testSpec(), 1); err == nil || !strings.HasPrefix(err.Error(), "lb.yaml:3: ") {
+		t.Errorf("error %v, want one about line 3", err)
+	}
+	if got := file.OracleAt("abortd"); got != "lb.yaml:6" {
+		t.Errorf("the oracle is at %q, want lb.yaml:6", got)
+	}
 }

@@ -78,8 +78,9 @@ func (r *yamlReader) valueInto(to *any, what string) setter {
 
 func (t *TargetFile) readTailCalls(r *yamlReader, n ast.Node) error {
 	t.TailCalls = map[string]map[uint32]string{}
-	return r.pairs(n, "tail_calls", func(name string, n ast.Node, _ string) error {
+	return r.pairs(n, "tail_calls", func(name string, n ast.Node, at string) error {
 		what := "tail_calls." + name
+		t.places[what] = at
 		calls := map[uint32]string{}
 		t.TailCalls[name] = calls
 		return r.pairs(n, what, func(key string, n ast.Node, at string) error {
@@ -140,7 +141,8 @@ func (t *TargetFile) readContexts(r *yamlReader, n ast.Node) error {
 
 func (t *TargetFile) readOracles(r *yamlReader, n ast.Node) error {
 	t.Oracles = map[string]bool{}
-	return r.pairs(n, "oracles", func(name string, n ast.Node, _ string) (err error) {
+	return r.pairs(n, "oracles", func(name string, n ast.Node, at string) (err error) {
+		t.places["oracles."+name] = at
 		t.Oracles[name], err = r.flag(n, "oracles."+name)
 		return err
 	})
