@@ -95,6 +95,9 @@ type Table struct {
 	Loops []int
 	// Probes is the number of hit bytes.
 	Probes int
+	// Comparisons lists the branches on two integers, in the order of the code. It is
+	// empty where none can be observed.
+	Comparisons []Comparison
 }
 
 // Len returns the length of the feature vector in bytes, a multiple of 8.
