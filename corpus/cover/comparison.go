@@ -141,14 +141,14 @@ type Action uint8
 
 // Actions of a Transform. X is the value, V its Value, both of 64 bits.
 const (
-	And Action = iota // X & V
-	Or                // X | V
-	Xor               // X ^ V
-	Add               // X + V
-	Mul               // X * V
-	Lsh               // X << V
-	Rsh               // X >> V, zeros shifted in
-	Arsh              // X >> V, the sign shifted in
+	And  Action = iota // X & V
+	Or                 // X | V
+	Xor                // X ^ V
+	Add                // X + V
+	Mul                // X * V
+	Lsh                // X << V
+	Rsh                // X >> V, zeros shifted in
+	Arsh               // X >> V, the sign shifted in
 	// Swap reverses the lower V bytes, 2, 4 or 8, and clears the others.
 	Swap
 	// Sext takes the lower V bytes and extends their sign.
