@@ -90,6 +90,8 @@ type MapShape struct {
 	KeySize, ValueSize int
 	// Key and Value are empty where the object has no BTF for the map.
 	Key, Value []Field
+	// Keys are keys of the map's initial entries, as many as are worth trying.
+	Keys [][]byte
 	// Lasting says why the contents cannot be put back ("order of an LRU", "timers");
 	// "" when they can. Such maps are recreated before a failure is confirmed.
 	Lasting string

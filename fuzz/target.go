@@ -54,3 +54,11 @@ type Comparer interface {
 	// last time. The batch is left alone as by Alone.
 	Compare(ctx context.Context, in *corpus.Input, dst []cover.Compared) ([]cover.Compared, error)
 }
+
+// KeyLogger is a Comparer that can also tell what a run looked up in maps.
+type KeyLogger interface {
+	// Keys appends to dst the lookups of the last Compare, in the order of the code and
+	// one a call site, as they were the last time. Their bytes are the executor's and
+	// valid until it runs again.
+	Keys(dst []cover.Lookup) []cover.Lookup
+}

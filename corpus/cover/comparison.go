@@ -100,6 +100,15 @@ type Compared struct {
 	A, B uint64
 }
 
+// Lookup is an evaluation of a call that looks a key up in a map.
+type Lookup struct {
+	// Map is the map's name.
+	Map string
+	Key []byte
+	// Found says that there was an entry.
+	Found bool
+}
+
 // Source is where an operand's bytes come from.
 type Source uint8
 
