@@ -10,7 +10,6 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
-	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
 const (
@@ -34,13 +33,11 @@ type executor struct {
 	data   []byte    // metadata and packet of a step that has the former
 	ctx    []byte    // context given to the kernel
 	result corpus.Outcome
-	ctxOut [][]byte       // output contexts of the steps of the input run alone
-	why    string         // this one and not another
-	always bool           // every call has a context
-	lab    *liveLab       // nil where nothing is done with packets
-	feed   *feedback      // nil where edges alone guide
-	output *kernel.Printk // nil until somebody wants to hear what is printed
-	deaf   error          // why it cannot be heard
+	ctxOut [][]byte // output contexts of the steps of the input run alone
+	why    string   // this one and not another
+	always bool     // every call has a context
+	lab    *liveLab // nil where nothing is done with packets
+	ears   ears     // hear what the programs print
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
@@ -65,7 +62,7 @@ func newExecutor(t *Target, worker int) (*executor, error) {
 
 		always: t.looksAtWireLen(),
 	}
-	if err := e.guide(); err != nil {
+	if err := hot.guide(t); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
@@ -117,16 +114,11 @@ func (e *executor) Describe() string {
 func (e *executor) Batch() *fuzz.Batch { return e.batch }
 
 // Cover implements fuzz.Executor.
-func (e *executor) Cover() []byte {
-	if e.feed != nil {
-		return e.feed.join(e.hot.mem)
-	}
-	return e.hot.mem[:e.target.table.Len()]
-}
+func (e *executor) Cover() []byte { return e.hot.covered() }
 
 // Run implements fuzz.Executor.
 func (e *executor) Run(context.Context) error {
-	e.forget()
+	e.hot.forget()
 	steps, outcomes := e.batch.Slots(), e.batch.Outcomes()
 	for n, i := 0, 0; i < e.batch.Len(); i++ {
 		in := e.batch.Input(i)
@@ -139,7 +131,7 @@ func (e *executor) Run(context.Context) error {
 			}
 			n++
 		}
-		if err := e.fold(); err != nil {
+		if err := e.hot.fold(); err != nil {
 			return err
 		}
 	}
@@ -156,10 +148,7 @@ func (e *executor) prepare(inst *instance, in *corpus.Input) error {
 			return err
 		}
 	}
-	if e.feed != nil && inst == e.hot {
-		return e.feed.begin()
-	}
-	return nil
+	return inst.feed.begin()
 }
 
 // foldLoops turns the loop counters of the last input into bucket bits and clears
@@ -177,14 +166,14 @@ func (i *instance) foldLoops() {
 
 // Alone implements fuzz.Executor.
 func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
-	e.forget()
+	e.hot.forget()
 	e.grow(len(in.Steps))
 	out := &e.result
 	*out = corpus.Outcome{
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
 		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0],
 	}
-	if err := e.listen(want); err != nil {
+	if err := e.ears.listen(e.target, want); err != nil {
 		return nil, err
 	}
 	e.lab.listen(out)
@@ -193,14 +182,14 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	if err != nil {
 		return nil, err
 	}
-	if err := e.fold(); err != nil {
+	if err := e.hot.fold(); err != nil {
 		return nil, err
 	}
 	out.Cover, out.Maps = e.Cover(), e.hot.state
 	if want&corpus.HaveTrace == 0 {
 		return out, nil
 	}
-	return out, errors.Join(e.hear(out), e.traceAlone(in, out))
+	return out, errors.Join(e.ears.hear(e.target, out), e.traceAlone(in, out))
 }
 
 // grow makes room for the outcomes of an input of n steps.
@@ -287,10 +276,10 @@ func (e *executor) Recreate(context.Context) error {
 	}
 	err = errors.Join(e.hot.Close(), e.trace.Close())
 	e.hot, e.trace = hot, nil
-	return errors.Join(err, e.guide())
+	return errors.Join(err, hot.guide(e.target))
 }
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close(), e.lab.Close(), e.deafen())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.lab.Close(), e.ears.Close())
 }

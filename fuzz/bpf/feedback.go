@@ -118,9 +118,6 @@ func (t *Target) guide() error {
 	if len(t.feed) == 0 {
 		return nil
 	}
-	if t.row.byEvents() || t.live != nil {
-		return fmt.Errorf("feedback maps guide runs by BPF_PROG_RUN only, and program %q is run by events", t.program)
-	}
 	switch t.mode {
 	case executorBatch:
 		return fmt.Errorf("feedback maps are read after each input, so executor %q cannot be used: choose %s", executorBatch, executorSingle)
@@ -173,37 +170,50 @@ func (t *Target) openFeedback(inst *instance) (*feedback, error) {
 	return f, nil
 }
 
-// guide opens the feedback maps of the executor's programs.
-func (e *executor) guide() (err error) {
-	e.feed, err = e.target.openFeedback(e.hot)
+// guide opens the feedback maps that an instance of the target has.
+func (i *instance) guide(t *Target) (err error) {
+	i.feed, err = t.openFeedback(i)
 	return err
 }
 
-// forget clears what the last runs covered.
-func (e *executor) forget() {
-	if e.feed == nil {
-		clear(e.Cover())
-		return
+// covered returns the feature vector: what the instrumentation saw, and what happened
+// to feedback maps.
+func (i *instance) covered() []byte {
+	own := i.mem[:i.layout.Probes+i.layout.Loops]
+	if i.feed == nil {
+		return own
 	}
-	clear(e.hot.mem[:e.hot.layout.Probes+e.hot.layout.Loops])
-	clear(e.feed.hit)
-	clear(e.feed.buckets)
+	return i.feed.join(own)
+}
+
+// forget clears what the last runs covered.
+func (i *instance) forget() {
+	clear(i.mem[:i.layout.Probes+i.layout.Loops])
+	if i.feed != nil {
+		clear(i.feed.hit)
+		clear(i.feed.buckets)
+	}
 }
 
 // fold completes the feature vector after an input.
-func (e *executor) fold() error {
-	e.hot.foldLoops()
-	if e.feed == nil {
-		return nil
-	}
-	return e.feed.end()
+func (i *instance) fold() error {
+	i.foldLoops()
+	return i.feed.end()
 }
 
-// begin takes down the counters before an input.
-func (f *feedback) begin() error { return f.read(f.before) }
+// begin takes down the counters before an input; nil is fine.
+func (f *feedback) begin() error {
+	if f == nil {
+		return nil
+	}
+	return f.read(f.before)
+}
 
-// end notes what the input changed.
+// end notes what the input changed; nil is fine.
 func (f *feedback) end() error {
+	if f == nil {
+		return nil
+	}
 	if err := f.read(f.after); err != nil {
 		return err
 	}

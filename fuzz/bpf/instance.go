@@ -25,6 +25,7 @@ type instance struct {
 	passing *passing
 	cause   func(ctx []byte) syscall.Errno
 	gate    *threadGate // nil where the program is not attached
+	feed    *feedback   // nil where edges alone guide
 	closers []func() error
 	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }

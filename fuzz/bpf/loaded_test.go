@@ -107,7 +107,7 @@ func TestFeedbackOfObjects(t *testing.T) {
 					}
 				}
 				if n := testing.AllocsPerRun(50, func() {
-					if e.feed.begin() != nil || e.feed.end() != nil {
+					if e.hot.feed.begin() != nil || e.hot.feed.end() != nil {
 						t.Error("counters cannot be read")
 					}
 				}); n != 0 {

@@ -16,10 +16,17 @@ const maxEvents = 100
 // eventSource is the source of what programs print with bpf_printk.
 const eventSource = "trace"
 
-// listen readies the executor to hear what the program prints, where it may print and
-// a trace is wanted, since who looks that closely wants the words as well.
-func (e *executor) listen(want corpus.Have) error {
-	if want&corpus.HaveTrace == 0 || !e.target.prints() || e.deaf != nil {
+// ears hear what the programs of an executor print on its thread. The zero value is
+// ready to be used.
+type ears struct {
+	output *kernel.Printk // nil until somebody wants to hear
+	deaf   error          // why nothing can be heard
+}
+
+// listen readies ears to hear what the target prints, where it may print and a trace
+// is wanted, since who looks that closely wants the words as well.
+func (e *ears) listen(t *Target, want corpus.Have) error {
+	if want&corpus.HaveTrace == 0 || !t.prints() || e.deaf != nil {
 		return nil
 	}
 	if e.output == nil {
@@ -32,8 +39,8 @@ func (e *executor) listen(want corpus.Have) error {
 }
 
 // hear adds what was printed to an outcome, or why that is not known.
-func (e *executor) hear(out *corpus.Outcome) error {
-	if e.deaf != nil && e.target.loaded == nil {
+func (e *ears) hear(t *Target, out *corpus.Outcome) error {
+	if e.deaf != nil && t.loaded == nil {
 		out.Events = append(out.Events, corpus.Event{Source: eventSource, Text: e.deaf.Error()})
 	}
 	if e.output == nil {
@@ -52,12 +59,14 @@ func (e *executor) hear(out *corpus.Outcome) error {
 	return err
 }
 
-// deafen ends listening.
-func (e *executor) deafen() error {
+// Close ends listening.
+func (e *ears) Close() error {
 	if e.output == nil {
 		return nil
 	}
-	return e.output.Close()
+	err := e.output.Close()
+	e.output = nil
+	return err
 }
 
 // prints reports whether the target's programs may call bpf_printk. Of a program that

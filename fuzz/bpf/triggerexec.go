@@ -29,6 +29,7 @@ type triggerExecutor struct {
 	seen   events.Seen
 	result corpus.Outcome
 	alone  []view // of the steps of the input run alone
+	ears   ears   // hear what the programs print
 }
 
 // view is where an outcome's bytes go.
@@ -56,7 +57,7 @@ func (e *triggerExecutor) load() error {
 	if err != nil {
 		return err
 	}
-	if err := hot.start(); err != nil {
+	if err := errors.Join(hot.start(), hot.guide(e.target)); err != nil {
 		return errors.Join(err, hot.Close())
 	}
 	e.hot = hot
@@ -73,11 +74,11 @@ func (e *triggerExecutor) Describe() string {
 func (e *triggerExecutor) Batch() *fuzz.Batch { return e.batch }
 
 // Cover implements fuzz.Executor.
-func (e *triggerExecutor) Cover() []byte { return e.hot.mem[:e.target.table.Len()] }
+func (e *triggerExecutor) Cover() []byte { return e.hot.covered() }
 
 // Run implements fuzz.Executor. Events take long enough to look at ctx between them.
 func (e *triggerExecutor) Run(ctx context.Context) error {
-	clear(e.Cover())
+	e.hot.forget()
 	outcomes := e.batch.Outcomes()
 	for i := range outcomes { // what ctx cuts off did not happen
 		outcomes[i] = corpus.StepOutcome{Errno: unix.ENODATA}
@@ -88,7 +89,9 @@ func (e *triggerExecutor) Run(ctx context.Context) error {
 			return err
 		}
 		n += len(in.Steps)
-		e.hot.foldLoops()
+		if err := e.hot.fold(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -99,6 +102,9 @@ func (e *triggerExecutor) run(a *armed, in *corpus.Input, outcomes []corpus.Step
 		return err
 	}
 	if err := a.state.store(in.Maps); err != nil {
+		return err
+	}
+	if err := a.feed.begin(); err != nil {
 		return err
 	}
 	for i := range in.Steps {
@@ -131,7 +137,7 @@ func (e *triggerExecutor) step(a *armed, s *corpus.Step, o *corpus.StepOutcome, 
 
 // Alone implements fuzz.Executor.
 func (e *triggerExecutor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
-	clear(e.Cover())
+	e.hot.forget()
 	for len(e.alone) < len(in.Steps) {
 		e.alone = append(e.alone, view{})
 	}
@@ -140,13 +146,15 @@ func (e *triggerExecutor) Alone(_ context.Context, in *corpus.Input, want corpus
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveContext | corpus.HaveCover | want&corpus.HaveMaps,
 		Steps: slices.Grow(out.Steps[:0], len(in.Steps))[:len(in.Steps)], Trace: out.Trace[:0],
 	}
-	if err := e.run(e.hot, in, out.Steps, e.alone); err != nil {
+	if err := e.ears.listen(e.target, want); err != nil {
 		return nil, err
 	}
-	e.hot.foldLoops()
+	if err := errors.Join(e.run(e.hot, in, out.Steps, e.alone), e.hot.fold()); err != nil {
+		return nil, err
+	}
 	out.Cover, out.Maps = e.Cover(), e.hot.state
 	if want&corpus.HaveTrace != 0 {
-		return out, e.traceAlone(in, out)
+		return out, errors.Join(e.ears.hear(e.target, out), e.traceAlone(in, out))
 	}
 	return out, nil
 }
@@ -191,14 +199,17 @@ func (i *instance) clearTrace() []byte {
 
 // Recreate implements fuzz.Executor.
 func (e *triggerExecutor) Recreate(context.Context) error {
-	if err := e.Close(); err != nil {
+	if err := e.release(); err != nil {
 		return err
 	}
 	return e.load()
 }
 
 // Close implements fuzz.Executor.
-func (e *triggerExecutor) Close() error {
+func (e *triggerExecutor) Close() error { return errors.Join(e.release(), e.ears.Close()) }
+
+// release gives programs, maps and what causes events back.
+func (e *triggerExecutor) release() error {
 	err := errors.Join(e.hot.Close(), e.trace.Close())
 	e.hot, e.trace = nil, nil
 	return err
