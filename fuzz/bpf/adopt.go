@@ -20,11 +20,12 @@ func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
 	if l.refused != nil {
 		return nil, l.refused
 	}
-	if l.row.special != nil {
-		return nil, fmt.Errorf("program %q has type %s, whose context only the object describes: give the object, or run it on bytes of your choice with replay --ctx-in", l.name, l.row.kind)
+	row, note, err := l.typed()
+	if err != nil {
+		return nil, err
 	}
 	t := &Target{
-		row: l.row, program: l.name, loaded: l, mode: opts.Executor, table: &cover.Table{},
+		row: row, program: l.name, loaded: l, mode: opts.Executor, table: &cover.Table{},
 		spec: &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{l.name: l.spec}},
 		notes: []string{
 			fmt.Sprintf("program %q was loaded by somebody else and is run as it is, without instrumentation", l.name),
@@ -38,7 +39,9 @@ func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
 		return nil, fmt.Errorf("batches need code in front of the program, and program %q is loaded already: choose executor %s", l.name, executorSingle)
 	}
 	t.mode = executorSingle
-	var err error
+	if note != "" {
+		t.notes = append(t.notes, fmt.Sprintf("program %q: %s", l.name, note))
+	}
 	if t.machine.cpus, err = ebpf.PossibleCPU(); err != nil {
 		return nil, fmt.Errorf("counting the processors: %w", err)
 	}
@@ -81,12 +84,26 @@ func (t *Target) adopt(variant instrument.Variant) (*instance, error) {
 		run:   kernel.NewRun(t.loaded.prog.FD()),
 		state: &mapState{maps: map[string]restorer{}},
 	}
+	if err := t.openAdopted(inst); err != nil {
+		return nil, errors.Join(err, inst.Close())
+	}
+	return inst, nil
+}
+
+// openAdopted opens what the instance needs beside the program: its feedback maps,
+// and memory for what arguments point to.
+func (t *Target) openAdopted(inst *instance) error {
+	if t.row.open != nil {
+		if err := t.row.open(t, inst); err != nil {
+			return err
+		}
+	}
 	if len(t.feed) == 0 {
-		return inst, nil
+		return nil
 	}
 	open, err := t.loaded.openMaps()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var names []string
 	for i := range t.feed {
@@ -94,13 +111,13 @@ func (t *Target) adopt(variant instrument.Variant) (*instance, error) {
 	}
 	kept, err := open.only(t.program, names)
 	if err != nil {
-		return nil, errors.Join(err, open.Close())
+		return errors.Join(err, open.Close())
 	}
 	inst.coll.Maps = kept // which closes them
 	for _, m := range kept {
 		maps.DeleteFunc(open, func(_ string, other *ebpf.Map) bool { return other == m })
 	}
-	return inst, open.Close()
+	return open.Close()
 }
 
 // shared reports whether a map is somebody else's, and so left as runs leave it.

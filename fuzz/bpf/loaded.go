@@ -47,10 +47,22 @@ func OpenLoaded(s Selector) (*Loaded, error) {
 	}
 	l.spec = &ebpf.ProgramSpec{Name: l.name, Type: prog.Type()}
 	l.row, l.refused = typeOf(l.spec)
-	if l.refused == nil && l.row.byEvents() {
-		l.refused = fmt.Errorf("program %q has type %s, which BPF_PROG_RUN does not run, and a program that is loaded already is not attached once more: give its object", l.name, l.row.kind)
+	if kind := l.event(); kind != "" {
+		l.refused = fmt.Errorf("program %q has type %s, which runs when what it is attached to happens, and a program that is loaded already is not attached once more: give its object", l.name, kind)
 	}
 	return l, nil
+}
+
+// event returns the type of programs that are run by attaching them where their
+// object is given, else "". The kernel does not say how a program may be attached.
+func (l *Loaded) event() string {
+	switch {
+	case l.spec.Type == ebpf.Tracing:
+		return "tracing"
+	case l.refused == nil && l.row.byEvents():
+		return l.row.kind
+	}
+	return ""
 }
 
 // LoadPlain loads a program of an object as it is, with the maps and programs that

@@ -43,13 +43,9 @@ func specialStructOps(row *programType, prog *ebpf.ProgramSpec) error {
 
 // memberParams returns the arguments of a member of bpf_dummy_ops.
 func memberParams(member string) ([]param, error) {
-	types, err := btf.LoadKernelSpec()
+	types, ops, err := dummyOperations()
 	if err != nil {
-		return nil, fmt.Errorf("reading the kernel's BTF, which says what arguments %s has: %w", member, err)
-	}
-	var ops *btf.Struct
-	if err := types.TypeByName(dummyOps, &ops); err != nil {
-		return nil, fmt.Errorf("looking up %s in the kernel's BTF: %w", dummyOps, err)
+		return nil, err
 	}
 	for _, m := range ops.Members {
 		proto := protoOf(m.Type)
@@ -63,6 +59,19 @@ func memberParams(member string) ([]param, error) {
 		return params, nil
 	}
 	return nil, fmt.Errorf("%s has no operation %q on this kernel", dummyOps, member)
+}
+
+// dummyOperations returns the kernel's BTF and the operations that it has there.
+func dummyOperations() (*btf.Spec, *btf.Struct, error) {
+	types, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the kernel's BTF, which says what arguments operations have: %w", err)
+	}
+	var ops *btf.Struct
+	if err := types.TypeByName(dummyOps, &ops); err != nil {
+		return nil, nil, fmt.Errorf("looking up %s in the kernel's BTF: %w", dummyOps, err)
+	}
+	return types, ops, nil
 }
 
 // nullable reports whether the state of a member may be NULL. Kernels that let a
