@@ -36,12 +36,14 @@ func (w *worker) start(ctx context.Context) error {
 	}
 	if w.run.corpus.Snapshot().Len() == 0 {
 		in := &corpus.Input{Steps: []corpus.Step{{Packet: make([]byte, shape.Packet.Min)}}}
-		w.announce(w.run.corpus.Force(in, make([]byte, len(w.seen.Bytes()))))
+		entry := w.run.corpus.Force(in, make([]byte, len(w.seen.Bytes())))
+		w.announce(entry)
+		w.solve.entry(entry.Input)
 	}
 	return nil
 }
 
-// try runs a seed and keeps it if it covers something new.
+// try runs a seed, or what was solved, and keeps it if it covers something new.
 func (w *worker) try(ctx context.Context, in *corpus.Input) error {
 	out, err := w.alone(ctx, in, corpus.HaveRet|corpus.HavePacket|corpus.HaveCover)
 	if err != nil {
@@ -137,6 +139,7 @@ func (w *worker) keep(ctx context.Context, in *corpus.Input, features []byte) er
 		return nil // another worker was first
 	}
 	w.announce(entry)
+	w.solve.entry(entry.Input)
 	out, err := w.alone(ctx, entry.Input, corpus.HaveCover)
 	if err != nil {
 		return err

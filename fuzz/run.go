@@ -147,6 +147,9 @@ func (r *run) claim(n uint64) uint64 {
 	return min(n, limit-before)
 }
 
+// exhausted reports whether all executions have been claimed.
+func (r *run) exhausted() bool { return r.opts.Execs != 0 && r.execs.Load() >= r.opts.Execs }
+
 func (r *run) elapsed() time.Duration { return time.Since(r.started) }
 
 // unclaim gives back executions that were claimed and did not take place.
@@ -168,6 +171,7 @@ func (r *run) stats() Stats {
 		s.Execs += w.execs.Load()
 		s.Failing += w.failing.Load()
 		s.Unconfirmed += w.unconfirmed.Load()
+		s.Solved += w.solved.Load()
 	}
 	r.mu.Lock()
 	s.Executor, s.Stability = r.executor, stability(r.unstable, snapshot.Seen())

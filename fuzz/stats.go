@@ -17,6 +17,9 @@ type Stats struct {
 	Corpus int
 	// Newest is the time since the newest entry was found.
 	Newest time.Duration
+	// Solved counts comparisons that went the other way because the bytes that decide
+	// were known from what the program compares.
+	Solved uint64
 	// Findings counts distinct findings, Failing executions that an oracle objected
 	// to, and Unconfirmed those among them that did not fail again alone.
 	Findings             int

@@ -13,6 +13,20 @@ type toy struct {
 	shape corpus.Shape
 	table cover.Table
 	prog  func(r *toyRun, packet []byte) uint32
+	calls int // of Compare
+}
+
+// comparing makes the toy's executors tell what they compare: comparison i has edges
+// 2i+1, not taken, and 2i+2, taken.
+func (t *toy) comparing(sites ...cover.Comparison) *toy {
+	for i := range sites {
+		if sites[i].Size == 0 {
+			sites[i].Size = 8
+		}
+		sites[i].Fall, sites[i].Taken = 2*i+1, 2*i+2
+	}
+	t.table.Comparisons = sites
+	return t
 }
 
 // newToy returns a target with n edges.
@@ -35,10 +49,32 @@ func (t *toy) Shape() *corpus.Shape { return &t.shape }
 func (t *toy) Table() *cover.Table  { return &t.table }
 
 func (t *toy) NewExecutor(int) (Executor, error) {
-	return &toyExecutor{
+	e := &toyExecutor{
 		toy: t, batch: NewBatch(64, t.shape.MaxSteps, Room{Packet: t.shape.Packet.Max}),
-		run: toyRun{cover: make([]byte, t.table.Len()), state: map[string]int{}},
-	}, nil
+		run: toyRun{cover: make([]byte, t.table.Len()), state: map[string]int{}, sites: t.table.Comparisons},
+	}
+	if len(t.table.Comparisons) > 0 {
+		return &toyComparer{e}, nil
+	}
+	return e, nil
+}
+
+// toyComparer is an executor that can tell what a run compared.
+type toyComparer struct{ *toyExecutor }
+
+func (e *toyComparer) Compare(ctx context.Context, in *corpus.Input, dst []cover.Compared) ([]cover.Compared, error) {
+	e.toy.calls++
+	e.run.compared = map[int]cover.Compared{}
+	if _, err := e.Alone(ctx, in, 0); err != nil {
+		return nil, err
+	}
+	for i := range e.toy.table.Comparisons {
+		if c, ok := e.run.compared[i]; ok {
+			dst = append(dst, c)
+		}
+	}
+	e.run.compared = nil
+	return dst, nil
 }
 
 // toyRun is what a program sees.
@@ -48,6 +84,23 @@ type toyRun struct {
 	state map[string]int // from the start of an input
 	keep  map[string]int // from the start of the executor: state that Recreate alone resets
 	out   []byte
+
+	sites    []cover.Comparison
+	compared map[int]cover.Compared // nil where nobody asks
+}
+
+// compare is a branch of the program.
+func (r *toyRun) compare(site int, a, b uint64) bool {
+	if r.compared != nil {
+		r.compared[site] = cover.Compared{Site: site, A: a, B: b}
+	}
+	c := &r.sites[site]
+	if c.Holds(a, b) {
+		r.hit(c.Taken)
+		return true
+	}
+	r.hit(c.Fall)
+	return false
 }
 
 func (r *toyRun) hit(edge int) {

@@ -24,6 +24,7 @@ type worker struct {
 	mut   *mutate.Mutator
 	exec  Executor
 	fail  *failures
+	solve *solving // nil where the executor is no Comparer
 
 	seen     *cover.Seen // what the worker knows: at least its snapshot
 	noted    unattributed
@@ -32,7 +33,7 @@ type worker struct {
 	failed   []failed // inputs of the batch that an oracle objected to
 	sampleIn int      // inputs until the next one that is judged alone
 
-	execs, failing, unconfirmed atomic.Uint64
+	execs, failing, unconfirmed, solved atomic.Uint64
 }
 
 // failed is an input of the batch that an oracle objected to.
@@ -63,10 +64,14 @@ func (w *worker) work(ctx context.Context) (err error) {
 			err = fmt.Errorf("closing the executor of worker %d: %w", w.index, closeErr)
 		}
 	}()
+	w.solve = newSolving(w)
 	if err := w.start(ctx); err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
+		if err := w.solve.solve(ctx); err != nil {
+			return err
+		}
 		if err := w.round(ctx); err != nil {
 			return err
 		}
@@ -112,7 +117,9 @@ func (w *worker) fill(batch *Batch, limit int) {
 	snapshot := w.run.corpus.Snapshot()
 	if snapshot != w.snapshot {
 		w.snapshot = snapshot
-		w.seen.Merge(snapshot.Seen())
+		if w.seen.Merge(snapshot.Seen()) > 0 && w.solve != nil {
+			w.solve.stale = true
+		}
 	}
 	batch.Reset()
 	var parent, other *corpus.Input
@@ -172,6 +179,16 @@ func (w *worker) alone(ctx context.Context, in *corpus.Input, want corpus.Have) 
 		return nil, fmt.Errorf("running an input alone: %w", err)
 	}
 	return out, nil
+}
+
+// spend counts n executions, or ends the run where there were enough.
+func (w *worker) spend(n uint64) error {
+	if w.run.exhausted() {
+		return errExecs
+	}
+	w.run.claim(n)
+	w.execs.Add(n)
+	return nil
 }
 
 // judgeAlone asks the oracles and relations that do not judge inside batches.

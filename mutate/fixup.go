@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/packet"
 )
 
 // repairs is a set of what is put right in a child.
@@ -63,6 +64,20 @@ func (m *Mutator) repair(s *corpus.Step, todo repairs) {
 		m.plan.FixChecksums(l, s.Packet)
 	case todo&sums != 0:
 		l.FixChecksums(s.Packet)
+	}
+}
+
+// Repair makes the lengths and checksums of an input's packets right.
+func Repair(shape *corpus.Shape, in *corpus.Input) {
+	if shape.Packet.Max <= 0 {
+		return
+	}
+	var l packet.Layout
+	for i := range in.Steps {
+		p := in.Steps[i].Packet
+		l.Parse(p, firstLayer(shape))
+		l.FixLengths(p)
+		l.FixChecksums(p)
 	}
 }
 

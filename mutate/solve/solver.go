@@ -1,0 +1,295 @@
+// Package solve makes comparisons go the other way: it knows what a run compared
+// and where the operands come from, and changes exactly the bytes that decide. It
+// runs nothing itself and draws no random numbers, so what it proposes follows from
+// the inputs that it is given.
+package solve
+
+import (
+	"context"
+	"slices"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// Engine is what a Solver asks of the fuzzer. An error ends what the Solver was asked
+// to do and is returned by it.
+type Engine interface {
+	// Compare runs an input from the initial state and returns what it compared and
+	// which keys it looked up. Both are valid until the next call of the engine.
+	Compare(ctx context.Context, in *corpus.Input) ([]cover.Compared, []cover.Lookup, error)
+	// Try runs an input, judges it, and keeps it where it is of interest.
+	Try(ctx context.Context, in *corpus.Input) error
+	// Open reports whether one side of a comparison, a site of the table, has never
+	// been seen: the branch taken or not taken.
+	Open(site int, taken bool) bool
+}
+
+// Solver works for one target. It is not safe for concurrent use.
+type Solver struct {
+	shape  *corpus.Shape
+	sites  []cover.Comparison
+	engine Engine
+	state  []site
+	hard   []*corpus.Input // inputs whose goals took more than the operands tell, the newest last
+	stats  Stats
+}
+
+// Stats counts what a Solver has done.
+type Stats struct {
+	// Solved counts comparisons that went the other way because the solver made them.
+	Solved int
+	// Runs counts what it asked the engine to run.
+	Runs uint64
+}
+
+// site is what a Solver remembers of a comparison.
+type site struct {
+	last    cover.Compared
+	climbs  int  // logs in a row in which one operand went up by one
+	counter bool // it counts a loop
+	met     [2]int
+}
+
+// New makes a solver for the comparisons of a table and inputs of a shape, neither of
+// which may change later.
+func New(shape *corpus.Shape, table *cover.Table, engine Engine) *Solver {
+	return &Solver{shape: shape, sites: table.Comparisons, engine: engine, state: make([]site, len(table.Comparisons))}
+}
+
+// Stats returns the counts so far.
+func (s *Solver) Stats() Stats { return s.stats }
+
+// goal is a side of a comparison that an input came by and that no run has taken.
+type goal struct {
+	cover.Compared
+	taken bool
+}
+
+const (
+	// maxGoals bounds the goals of one input, so that a program with thousands of
+	// comparisons does not stand still at each of its inputs.
+	maxGoals = 256
+	// maxTries bounds what is tried for one goal of one input.
+	maxTries = 12
+	// patience is how many inputs are used for one side of a comparison; after that,
+	// one in so many is.
+	patience = 48
+)
+
+// Solve tries what follows at once from the operands that in, a new input worth
+// keeping, compares. What is not solved by that is left for Study.
+func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
+	compared, _, err := s.compare(ctx, in)
+	if err != nil {
+		return err
+	}
+	goals := s.goals(compared)
+	left := false
+	for _, g := range goals {
+		if err := s.direct(ctx, in, g); err != nil {
+			return err
+		}
+		left = left || s.engine.Open(g.Site, g.taken)
+	}
+	if err := s.together(ctx, in, goals); err != nil {
+		return err
+	}
+	if left {
+		s.hard = append(s.hard, in)
+	}
+	return nil
+}
+
+func (s *Solver) compare(ctx context.Context, in *corpus.Input) ([]cover.Compared, []cover.Lookup, error) {
+	s.stats.Runs++
+	compared, keys, err := s.engine.Compare(ctx, in)
+	for i := range compared {
+		s.state[compared[i].Site].note(compared[i])
+	}
+	return compared, keys, err
+}
+
+// maxClimbs is how many logs in a row may look like those of a loop counter.
+const maxClimbs = 3
+
+// note recognizes loop counters: solving them would only run the loop longer.
+func (t *site) note(c cover.Compared) {
+	up := c.A == t.last.A+1 && c.B == t.last.B || c.B == t.last.B+1 && c.A == t.last.A
+	if t.climbs++; !up {
+		t.climbs = 0
+	}
+	t.counter = t.counter || t.climbs > maxClimbs
+	t.last = c
+}
+
+// goals returns what is to be solved of what an input compared.
+func (s *Solver) goals(compared []cover.Compared) []goal {
+	var goals []goal
+	for _, c := range compared {
+		taken := !s.sites[c.Site].Holds(c.A, c.B)
+		if !s.engine.Open(c.Site, taken) {
+			continue
+		}
+		t := &s.state[c.Site]
+		met := &t.met[index(taken)]
+		if *met++; t.counter || *met > patience && *met%patience != 0 {
+			continue
+		}
+		if goals = append(goals, goal{c, taken}); len(goals) == maxGoals {
+			break
+		}
+	}
+	return goals
+}
+
+func index(taken bool) int {
+	if taken {
+		return 1
+	}
+	return 0
+}
+
+// direct tries the changes that follow from where the operands come from.
+func (s *Solver) direct(ctx context.Context, in *corpus.Input, g goal) error {
+	for _, edits := range s.changes(in, g) {
+		if err := s.try(ctx, in, g, edits); err != nil || !s.engine.Open(g.Site, g.taken) {
+			return err
+		}
+	}
+	return nil
+}
+
+// try runs in with edits, once with lengths and checksums right and once as they are.
+func (s *Solver) try(ctx context.Context, in *corpus.Input, g goal, edits []edit) error {
+	changed := apply(s.shape, in, edits...)
+	if changed == nil {
+		return nil
+	}
+	for _, candidate := range [...]*corpus.Input{repaired(s.shape, changed, edits), changed} {
+		if candidate == nil {
+			continue
+		}
+		s.stats.Runs++
+		err := s.engine.Try(ctx, candidate)
+		solved := !s.engine.Open(g.Site, g.taken)
+		if solved {
+			s.stats.Solved++
+		}
+		if err != nil || solved {
+			return err
+		}
+	}
+	return nil
+}
+
+// changes lists changes of in that may reach a goal, the most promising first.
+func (s *Solver) changes(in *corpus.Input, g goal) [][]edit {
+	c := &s.sites[g.Site]
+	if c.Length {
+		return lengths(s.shape, in, c, g)
+	}
+	var list [][]edit
+	for _, w := range wanted(c, g.Compared, g.taken) {
+		o, now := &c.A, g.A
+		if w.second {
+			o, now = &c.B, g.B
+		}
+		for _, p := range places(s.shape, in, o, now, c.Size) {
+			x := uint64(0)
+			if b := p.bytes(in); b != nil {
+				x = load(b)
+			}
+			if x, ok := invert(o.Transforms, o.Size, x, w.value, w.care); ok {
+				list = append(list, []edit{integer(p, x)})
+			}
+		}
+		if len(list) >= maxTries {
+			break
+		}
+	}
+	return list
+}
+
+// together tries the first change for every goal at once: a program may look at all
+// of its comparisons before it decides.
+func (s *Solver) together(ctx context.Context, in *corpus.Input, goals []goal) error {
+	var all []edit
+	n := 0
+	for _, g := range goals {
+		if list := s.changes(in, g); len(list) > 0 && s.sites[g.Site].Relation <= cover.NotEqual {
+			all = append(all, list[0]...)
+			n++
+		}
+	}
+	if n < 2 {
+		return nil
+	}
+	changed := apply(s.shape, in, all...)
+	if changed == nil {
+		return nil
+	}
+	s.stats.Runs++
+	return s.engine.Try(ctx, changed)
+}
+
+// places returns where in has the bytes of an operand that is now so much; later
+// steps come first since the log has what was compared last.
+func places(shape *corpus.Shape, in *corpus.Input, o *cover.Operand, now uint64, size int) []place {
+	var list []place
+	add := func(p place) {
+		if b := p.bytes(in); b != nil && (o.Eval(load(b))^now)&widest(size) == 0 {
+			list = append(list, p)
+		}
+	}
+	if o.Offset < 0 {
+		return nil
+	}
+	for i, step := range slices.Backward(in.Steps) {
+		p := place{index: i, at: o.Offset, size: o.Size}
+		switch o.Source {
+		case cover.PacketBytes:
+			add(p)
+		case cover.MetaBytes:
+			p.part = metaPart
+			add(p)
+		case cover.ContextField:
+			if p.part = contextPart; len(step.Context) == 0 && p.at+p.size <= shape.ContextSize {
+				list = append(list, p) // what a default context has there is not known here
+				continue
+			}
+			add(p)
+		}
+	}
+	for i := range in.Maps {
+		if o.Source == cover.MapValueBytes && in.Maps[i].Map == o.Name {
+			add(place{mapPart, i, o.Offset, o.Size})
+		}
+	}
+	return list
+}
+
+// lengths lists the packet lengths next to the one that a comparison asks for.
+func lengths(shape *corpus.Shape, in *corpus.Input, c *cover.Comparison, g goal) [][]edit {
+	upTo, length := g.A, g.B
+	if c.Swapped {
+		upTo, length = length, upTo
+	}
+	var list [][]edit
+	for _, n := range [...]uint64{upTo, upTo + 1, upTo - 1} {
+		a, b := upTo, n
+		if c.Swapped {
+			a, b = b, a
+		}
+		if c.Holds(a, b) != g.taken {
+			continue
+		}
+		for i := range slices.Backward(in.Steps) {
+			size := int64(len(in.Steps[i].Packet)) + int64(n-length)
+			if size >= 0 && size <= int64(shape.Packet.Max) {
+				list = append(list, []edit{{place: place{index: i}, grow: true, size: int(size)}})
+			}
+		}
+	}
+	return list
+}
