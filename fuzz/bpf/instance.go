@@ -87,6 +87,7 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 		return nil, err
 	}
 	spec := t.spec.Copy()
+	dropSockets(spec)
 	for i, name := range t.names {
 		spec.Programs[name].Instructions = code[i]
 		spec.Programs[name].Flags |= t.step.Flags

@@ -82,6 +82,7 @@ func LoadPlain(obj *Object, opts Options) (*Loaded, error) {
 	}
 	defer t.reused.Close()
 	spec := t.spec.Programs[name].Copy()
+	dropSockets(t.spec)
 	coll, err := ebpf.NewCollectionWithOptions(t.spec, ebpf.CollectionOptions{MapReplacements: t.reused})
 	if err != nil {
 		return nil, t.explain(err)

@@ -34,16 +34,7 @@ func TestLoadedContexts(t *testing.T) {
 				t.Errorf("notes %q do not say %q", notes, tt.note)
 			}
 			shape := target.Shape()
-			ctx := make([]byte, shape.ContextSize)
-			for name, value := range tt.set {
-				at := slices.IndexFunc(shape.Context, func(f corpus.Field) bool { return f.Name == name })
-				if at < 0 {
-					t.Fatalf("there is no field %q", name)
-				}
-				f := &shape.Context[at]
-				putInteger(ctx[f.Offset:f.Offset+f.Size], value, f.Big)
-			}
-			step := corpus.Step{Context: ctx}
+			step := corpus.Step{Context: contextWith(t, shape, tt.set)}
 			if tt.cpu != 0 {
 				step.Flags, step.CPU = corpus.OnCPU, tt.cpu
 			}
@@ -99,6 +90,21 @@ func TestLoadedIsRefused(t *testing.T) {
 			t.Log(err)
 		})
 	}
+}
+
+// contextWith returns a context that has fields set and is zero otherwise.
+func contextWith(t *testing.T, shape *corpus.Shape, set map[string]uint64) []byte {
+	t.Helper()
+	ctx := make([]byte, shape.ContextSize)
+	for name, value := range set {
+		at := slices.IndexFunc(shape.Context, func(f corpus.Field) bool { return f.Name == name })
+		if at < 0 {
+			t.Fatalf("there is no field %q", name)
+		}
+		f := &shape.Context[at]
+		putInteger(ctx[f.Offset:f.Offset+f.Size], value, f.Big)
+	}
+	return ctx
 }
 
 // changedBy returns how many counters a step changes.

@@ -18,7 +18,7 @@ type MapContents map[string][]MapItem
 // MapItem is an entry of a map. Key and Value are numbers, strings, []byte,
 // map[string]any by the names of BTF, or []any; docs/target-file.md has the rules.
 // In a per-CPU map the value is that of the CPU that runs the program. A prog array
-// takes the name of a program as value, a queue, a stack and a bloom filter take no
+// takes the name of a program as value, a map of sockets "tcp" or "udp", a queue, a stack and a bloom filter take no
 // key.
 type MapItem struct {
 	Key, Value any
@@ -33,10 +33,11 @@ type encodedMap struct {
 }
 
 // encodedItem is an entry. Value has the size of one CPU's value; it is nil, and
-// Program the name of a program, in a prog array.
+// Program the name of a program, in a prog array, and nil in a map of sockets.
 type encodedItem struct {
 	Key, Value []byte
 	Program    string
+	Socket     socketKind
 }
 
 // encodeMaps turns contents into bytes by the object's BTF, map by map in the
@@ -105,7 +106,12 @@ func encodeItem(spec *ebpf.CollectionSpec, name string, item MapItem) (encodedIt
 	case ebpf.ArrayOfMaps, ebpf.HashOfMaps:
 		return e, fail(item.At, what, "contents of a map of maps cannot be given, since its inner maps have no name here: "+
 			"let the object fill it with .values")
-	case ebpf.SockMap, ebpf.SockHash, ebpf.XSKMap, ebpf.ReusePortSockArray:
+	case ebpf.SockMap, ebpf.SockHash:
+		var err error
+		if e.Socket, err = encodeSocket(what+" value", item.Value); err != nil {
+			return e, err
+		}
+	case ebpf.XSKMap, ebpf.ReusePortSockArray:
 		return e, fail(item.At, what, "a %s holds open sockets, which a value cannot name: leave it empty", kindOf(m.Type).name)
 	case ebpf.CGroupArray, ebpf.CGroupStorage, ebpf.PerCPUCGroupStorage, ebpf.CgroupStorage,
 		ebpf.SkStorage, ebpf.InodeStorage, ebpf.TaskStorage, ebpf.PerfEventArray, ebpf.StackTrace,
@@ -217,7 +223,7 @@ func checkItem(m *ebpf.MapSpec, name string, given map[string]bool, e encodedIte
 		return fail("", what, "has room for %d entries", m.MaxEntries)
 	}
 	switch m.Type {
-	case ebpf.Array, ebpf.PerCPUArray, ebpf.ProgramArray, ebpf.DevMap, ebpf.CPUMap:
+	case ebpf.Array, ebpf.PerCPUArray, ebpf.ProgramArray, ebpf.DevMap, ebpf.CPUMap, ebpf.SockMap:
 		if i := integerAt(e.Key, false); m.MaxEntries != 0 && i >= uint64(m.MaxEntries) {
 			return fail("", what+" key", "index %d is outside of 0 to %d", i, m.MaxEntries-1)
 		}
@@ -271,6 +277,8 @@ func contentsOf(m *ebpf.MapSpec, item encodedItem, cpus int) ebpf.MapKV {
 		kv.Key = nil
 	case item.Program != "":
 		kv.Value = item.Program
+	case item.Socket != "":
+		kv.Value = item.Socket
 	case isPerCPU(m.Type):
 		kv.Value = slices.Repeat([][]byte{item.Value}, cpus)
 	}

@@ -62,7 +62,7 @@ func TestEncodeMapsErrors(t *testing.T) {
 		{"prefix length", one("routes", native(uint32(33), uint32(0)), 1), "item 0: map routes key: a prefix of 33 bits is longer than its 4 bytes"},
 		{"program", one("jmp", 0, "calee"), `item 0: map jmp: the object has no program "calee"; did you mean callee?`},
 		{"map of maps", one("inner", 0, 1), "item 0: map inner: contents of a map of maps cannot be given, since its inner maps have no name here: let the object fill it with .values"},
-		{"sockets", one("socks", 0, 1), "item 0: map socks: a sockmap holds open sockets, which a value cannot name: leave it empty"},
+		{"sockets", one("socks", 0, 1), "item 0: map socks value: takes tcp for a socket that listens, or udp for one that is bound"},
 		{"stream", one("events", 0, 1), "item 0: map events: a ringbuf has no contents that can be given: leave it empty"},
 		{"section", one(".rodata", 0, "00"), "item 0: map .rodata: is a section of global data: set what is in it by name under variables"},
 		{"twice", MapContents{"hits": {{Key: 1, Value: 1}, {Key: "0x1", Value: 2}}}, "item 1: map hits key: is given twice"},

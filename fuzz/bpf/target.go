@@ -107,7 +107,10 @@ func (t *Target) setUp(opts *Options) (err error) {
 	if t.machine.cpus, err = ebpf.PossibleCPU(); err != nil {
 		return fmt.Errorf("counting the processors: %w", err)
 	}
-	return opts.apply(t.spec, t.machine.cpus)
+	if err := opts.apply(t.spec, t.machine.cpus); err != nil {
+		return err
+	}
+	return t.checkSockets()
 }
 
 // describe makes the shape.
@@ -237,7 +240,9 @@ func (t *Target) climb() error {
 // loadPlain loads the programs as they are and returns the kernel's objections in
 // full.
 func (t *Target) loadPlain() error {
-	coll, err := ebpf.NewCollectionWithOptions(t.spec.Copy(), ebpf.CollectionOptions{MapReplacements: t.reused})
+	spec := t.spec.Copy()
+	dropSockets(spec)
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: t.reused})
 	if err != nil {
 		return t.explain(err)
 	}
