@@ -176,19 +176,22 @@ func (i *instance) guide(t *Target) (err error) {
 	return err
 }
 
+// own returns the feature vector of the instrumentation alone, as long as that of a
+// table is.
+func (i *instance) own() []byte { return i.mem[:(i.layout.Probes+i.layout.Loops+7)&^7] }
+
 // covered returns the feature vector: what the instrumentation saw, and what happened
 // to feedback maps.
 func (i *instance) covered() []byte {
-	own := i.mem[:i.layout.Probes+i.layout.Loops]
 	if i.feed == nil {
-		return own
+		return i.own()
 	}
-	return i.feed.join(own)
+	return i.feed.join(i.mem)
 }
 
 // forget clears what the last runs covered.
 func (i *instance) forget() {
-	clear(i.mem[:i.layout.Probes+i.layout.Loops])
+	clear(i.own())
 	if i.feed != nil {
 		clear(i.feed.hit)
 		clear(i.feed.buckets)
