@@ -49,9 +49,10 @@ type Executor interface {
 // Comparer is an Executor that can tell what a run compared. The comparisons are
 // those of the target's table.
 type Comparer interface {
-	// Compare runs one input from the initial state and appends to dst, in the order of
-	// the table, the operands of each comparison that was evaluated, as they were the
-	// last time. The batch is left alone as by Alone.
+	// Compare runs one input from the initial state and appends to dst, step by step and
+	// in the order of the table, the operands of each comparison that was evaluated: those
+	// of the last evaluations, oldest first, where there were several. The batch is left
+	// alone as by Alone.
 	Compare(ctx context.Context, in *corpus.Input, dst []cover.Compared) ([]cover.Compared, error)
 }
 

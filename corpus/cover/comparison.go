@@ -49,9 +49,10 @@ type Comparison struct {
 	Signed bool
 	// Constant says that B is an immediate operand.
 	Constant bool
-	// Length says that the packet's end is compared with a place in the packet: of
-	// such a comparison A is the length up to that place and B that of the packet, or
-	// the other way round where Swapped is set.
+	// Length says that the packet's end or length is compared with a place in the
+	// packet: of such a comparison A is the length up to that place and B that of the
+	// packet, or the other way round where Swapped is set. Both may be short by the same
+	// number of bytes, so what counts is their difference.
 	Length, Swapped bool
 	// Taken and Fall are the edges behind it, as indices into Table.Edges; -1 where
 	// the table has no such edge.
@@ -97,6 +98,8 @@ func (c *Comparison) holds(r Relation, a, b uint64) bool {
 type Compared struct {
 	// Site is the index in Table.Comparisons.
 	Site int
+	// Step is the step of the input that evaluated it.
+	Step int
 	A, B uint64
 }
 

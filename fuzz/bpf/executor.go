@@ -29,15 +29,17 @@ type executor struct {
 	batch  *fuzz.Batch
 	hot    *instance
 	trace  *instance // loaded when somebody asks for a trace
-	out    [][]byte  // where the output packet of each slot goes
-	data   []byte    // metadata and packet of a step that has the former
-	ctx    []byte    // context given to the kernel
-	result corpus.Outcome
-	ctxOut [][]byte // output contexts of the steps of the input run alone
-	why    string   // this one and not another
-	always bool     // every call has a context
-	lab    *liveLab // nil where nothing is done with packets
-	ears   ears     // hear what the programs print
+	// compare is loaded when somebody asks what is compared.
+	compare *instance
+	out     [][]byte // where the output packet of each slot goes
+	data    []byte   // metadata and packet of a step that has the former
+	ctx     []byte   // context given to the kernel
+	result  corpus.Outcome
+	ctxOut  [][]byte // output contexts of the steps of the input run alone
+	why     string   // this one and not another
+	always  bool     // every call has a context
+	lab     *liveLab // nil where nothing is done with packets
+	ears    ears     // hear what the programs print
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
@@ -274,12 +276,12 @@ func (e *executor) Recreate(context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(e.hot.Close(), e.trace.Close())
-	e.hot, e.trace = hot, nil
+	err = errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close())
+	e.hot, e.trace, e.compare = hot, nil, nil
 	return errors.Join(err, hot.guide(e.target))
 }
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close(), e.lab.Close(), e.ears.Close())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.lab.Close(), e.ears.Close())
 }

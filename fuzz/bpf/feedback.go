@@ -124,7 +124,10 @@ func (t *Target) guide() error {
 	default:
 		t.mode = executorSingle
 	}
-	table := &cover.Table{Edges: slices.Clone(t.table.Edges), Loops: slices.Clone(t.table.Loops), Probes: t.table.Probes}
+	table := &cover.Table{
+		Edges: slices.Clone(t.table.Edges), Loops: slices.Clone(t.table.Loops), Probes: t.table.Probes,
+		Comparisons: t.table.Comparisons,
+	}
 	for i := range t.feed {
 		m := &t.feed[i]
 		for n := range m.counters() {

@@ -62,7 +62,7 @@ func (t *Target) loadOnly(variant instrument.Variant) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.instantiate(spec, t.plan.Layout(t.step.Rung, variant))
+	return t.instantiate(spec, t.plan.Layout(t.stepOf(variant).Rung, variant))
 }
 
 // instantiate loads a collection whose coverage map has that layout.
@@ -82,7 +82,8 @@ func (t *Target) instantiate(spec *ebpf.CollectionSpec, layout instrument.Layout
 
 // rewritten returns the collection with instrumented programs and their map.
 func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, error) {
-	code, err := t.plan.Rewrite(t.step.Rung, variant, coverMap)
+	step := t.stepOf(variant)
+	code, err := t.plan.Rewrite(step.Rung, variant, coverMap)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 	dropSockets(spec)
 	for i, name := range t.names {
 		spec.Programs[name].Instructions = code[i]
-		spec.Programs[name].Flags |= t.step.Flags
+		spec.Programs[name].Flags |= step.Flags
 	}
 	if t.leavesResults() {
 		if err := t.recordResults(spec); err != nil {
@@ -103,7 +104,7 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 	}
 	spec.Maps[coverMap] = &ebpf.MapSpec{
 		Name: coverMap, Type: ebpf.Array, KeySize: 4, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
-		ValueSize: uint32(t.plan.Layout(t.step.Rung, variant).Size),
+		ValueSize: uint32(t.plan.Layout(step.Rung, variant).Size),
 	}
 	return spec, nil
 }

@@ -55,6 +55,7 @@ type Target struct {
 	names   []string // of the programs that the plan instruments, in its order
 	plan    *instrument.Plan
 	step    instrument.Step         // of the ladder, that the kernel accepts
+	compare instrument.Step         // the same for the variant that logs comparisons
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	notes   []string
 	linear  int    // size of the largest packet without fragments
@@ -95,6 +96,9 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	if err := t.inLab(t.climb); err != nil {
+		return nil, err
+	}
+	if err := t.inLab(t.climbCompare); err != nil {
 		return nil, err
 	}
 	return t, t.addFeedback(opts.Feedback)
@@ -175,7 +179,9 @@ func (t *Target) reduce(programs []*ebpf.ProgramSpec) {
 
 // analyze makes the plan: the entry program first, then those that it tail-calls.
 func (t *Target) analyze(programs []*ebpf.ProgramSpec) (err error) {
-	opts := instrument.Options{Maps: map[string]instrument.MapInfo{}, Range: t.variableAt}
+	opts := instrument.Options{
+		Maps: map[string]instrument.MapInfo{}, Range: t.variableAt, Packet: packetFields(t.spec.Programs[t.program].Type),
+	}
 	for name, m := range t.spec.Maps {
 		opts.Maps[name] = instrument.MapInfo{
 			KeySize:  int(m.KeySize),

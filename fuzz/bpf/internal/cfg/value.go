@@ -150,6 +150,16 @@ func (f *Func) FlowOf(args RegSet) *Flow {
 	return f.flow(nil, entry)
 }
 
+// FlowFrom is Flow with the registers of a function's arguments as further sources:
+// at its entry r1 to r5 have the taint args[1] to args[5].
+func (f *Func) FlowFrom(args [6]uint64, sources map[int]uint64) *Flow {
+	entry := entryState()
+	for r := asm.R1; r <= asm.R5; r++ {
+		entry.Regs[r].Taint = args[r]
+	}
+	return f.flow(sources, entry)
+}
+
 func (f *Func) flow(sources map[int]uint64, entry *State) *Flow {
 	fl := &Flow{f: f, sources: sources, in: make([]*State, len(f.Blocks))}
 	fl.in[0] = entry

@@ -18,6 +18,8 @@ type assignment struct {
 	counter map[int]int
 	cell    map[int]int
 	site    map[useKey]int // index into layout.Sites
+	// operands are indices into layout.Operands, by comparison.
+	operands map[int]int
 }
 
 // useKey names a use of a function.
@@ -37,11 +39,14 @@ type siteKey struct {
 func (p *Plan) assign(rung Rung, variant Variant) *assignment {
 	a := &assignment{
 		probe: make([]int, len(p.edges)), via: make([][]int, len(p.edges)), skipped: make([]string, len(p.edges)),
-		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{},
+		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{}, operands: map[int]int{},
 	}
-	if variant == Trace {
+	switch variant {
+	case Trace:
 		a.assignCells(p, rung)
-	} else {
+	case Compare:
+		a.assignOperands(p, rung)
+	default:
 		a.assignProbes(p, rung)
 		a.assignLoops(p, rung)
 	}
@@ -242,6 +247,11 @@ func (a *assignment) pins(fn *function) bool {
 	for _, i := range fn.edges {
 		probes += len(a.accesses(i))
 	}
+	for _, n := range fn.comparisons {
+		if a.cellOf(n) != nil {
+			probes++
+		}
+	}
 	return probes > 1
 }
 
@@ -255,6 +265,11 @@ func (a *assignment) base(fn *function) int {
 	for _, i := range fn.edges {
 		if list := a.accesses(i); len(list) > 0 {
 			return list[0].off
+		}
+	}
+	for _, n := range fn.comparisons {
+		if cell := a.cellOf(n); cell != nil {
+			return cell.Off
 		}
 	}
 	return 0

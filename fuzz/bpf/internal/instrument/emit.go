@@ -18,12 +18,28 @@ const (
 	count
 	// stamp adds 1 to the u32 at from and stores the sum into the u32 at off.
 	stamp
+	// keep stores the operands a and b behind the u32 at off, and sets that to 1. Where
+	// several are remembered it counts them instead.
+	keep
 )
 
 // access is one action of a probe.
 type access struct {
 	do        action
 	off, from int
+	// For keep: the registers that hold the operands, of which constant says that b
+	// is none, and how many evaluations are remembered.
+	a, b     asm.Register
+	constant bool
+	depth    int
+}
+
+// end is where what is accessed at off ends.
+func (a *access) end() int {
+	if a.do == keep {
+		return a.off + operandsHeader + a.depth*pairSize
+	}
+	return a.off
 }
 
 // emitter writes probes for one function.
@@ -60,7 +76,7 @@ func registers(accesses []access, pinned bool) int {
 		n++
 	}
 	for _, a := range accesses {
-		if a.do != mark {
+		if a.do != mark && (a.do != keep || a.depth > 1) {
 			return n + 1
 		}
 	}
@@ -104,7 +120,7 @@ func (e *emitter) take(room cfg.Room, n int) (regs []asm.Register, save, restore
 func (e *emitter) probe(room cfg.Room, accesses []access) asm.Instructions {
 	pinned := e.pin != asm.R0
 	for _, a := range accesses {
-		pinned = pinned && near(a.off-e.base) && (a.do != stamp || near(a.from-e.base))
+		pinned = pinned && near(a.off-e.base) && near(a.end()-e.base) && (a.do != stamp || near(a.from-e.base))
 	}
 	regs, code, restore := e.take(room, registers(accesses, pinned))
 	base, at := e.pin, e.base
@@ -133,6 +149,9 @@ func (e *emitter) probe(room cfg.Room, accesses []access) asm.Instructions {
 			code = append(code, asm.LoadMem(regs[0], base, from, asm.Word), asm.Add.Imm(regs[0], 1), asm.StoreMem(base, from, regs[0], asm.Word))
 			off := reach(a.off)
 			code = append(code, asm.StoreMem(base, off, regs[0], asm.Word))
+		case keep:
+			off := reach(a.off)
+			code = append(code, a.keep(base, off, regs)...)
 		}
 	}
 	return append(code, restore...)

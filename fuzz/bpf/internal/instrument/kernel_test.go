@@ -213,7 +213,8 @@ func names[T any](m map[string]T) []string {
 func TestEveryAcceptedProgramIsAcceptedInstrumented(t *testing.T) {
 	needKernel(t)
 	var growth []float64
-	rungs := map[instrument.Rung]int{}
+	rungs, compareRungs := map[instrument.Rung]int{}, map[instrument.Rung]int{}
+	comparisons, logged := 0, 0
 	t.Logf("%-24s %-28s %6s %6s %5s %5s %5s %8s %8s %s", "object", "program", "edges", "probes", "skip", "loops", "sites", "verified", "with", "rung")
 	for _, object := range objects(t) {
 		base := filepath.Base(object)
@@ -253,8 +254,20 @@ func TestEveryAcceptedProgramIsAcceptedInstrumented(t *testing.T) {
 				continue
 			}
 			c.Close()
+			c, step = climb(t, one, plan, instrument.Full, instrument.Compare)
+			if c == nil {
+				t.Errorf("%s: the compare variant of program %s is accepted at no rung:\n%s", base, name,
+					verifierLog(instrumented(t, one, plan, instrument.Step{Rung: instrument.Eighth}, instrument.Compare)))
+				continue
+			}
+			c.Close()
+			layout := plan.Layout(step.Rung, instrument.Compare)
+			compareRungs[step.Rung]++
+			comparisons += len(table.Comparisons)
+			logged += len(layout.Operands)
 		}
 	}
+	t.Logf("%d of %d comparisons are logged, rungs %v", logged, comparisons, compareRungs)
 	if len(growth) == 0 {
 		t.Fatal("no program was accepted at all")
 	}

@@ -25,10 +25,42 @@ type Layout struct {
 	Cells int
 	// CellEdges holds the index in the Table of the edge of each cell.
 	CellEdges []int
+	// Compared is the offset, and ComparedSize the size, of the cells of Operands
+	// (Compare only).
+	Compared, ComparedSize int
+	// Operands lists the comparisons that are logged.
+	Operands []Operands
 	// Sites lists the places where maps are used. Those that mark the same thing
 	// share a cell and are listed once.
 	Sites []Site
 }
+
+// Operands is the log of a comparison.
+type Operands struct {
+	// Site is the index in cover.Table.Comparisons.
+	Site int
+	// Off is the offset of a u32 that counts evaluations. Where Depth is 1 it is 0 or
+	// 1. At Off+8 begin Depth pairs of u64, the operands of evaluation n (from 0) at
+	// n%Depth; the second is not stored where it is a constant.
+	Off, Depth int
+	// Address says that the operands may be addresses.
+	Address bool
+}
+
+const (
+	// operandsHeader is the size of a count with its padding, pairSize that of two operands.
+	operandsHeader = 8
+	pairSize       = 16
+	// depth is how many evaluations are remembered of a comparison in a loop.
+	depth = 8
+	// maxOperands bounds the comparisons that are logged: 2 MiB at most.
+	maxOperands = 1 << 14
+)
+
+// PairAt returns the offset of the operands of the i-th evaluation.
+func (o *Operands) PairAt(i int) int { return o.Off + operandsHeader + i%o.Depth*pairSize }
+
+func (o *Operands) size() int { return operandsHeader + o.Depth*pairSize }
 
 // SiteKind says what is known of a use of a map.
 type SiteKind uint8

@@ -38,6 +38,8 @@ type Options struct {
 	// Range returns the bytes [lo, hi) of the variable at an offset of a map of global
 	// data; lo == hi means the whole map, and so does a nil function.
 	Range func(mapName string, off uint32) (lo, hi uint32)
+	// Packet says where the programs' context has their packet; nil means nowhere.
+	Packet *PacketFields
 	// Unpruned gives every edge a probe of its own.
 	Unpruned bool
 }
@@ -49,7 +51,9 @@ type Plan struct {
 	programs []program
 	funcs    []*function
 	edges    []edge
-	unpruned bool
+	// comparisons are in the order of the code.
+	comparisons []comparison
+	unpruned    bool
 }
 
 // program is a program with the functions of which it is made.
@@ -70,6 +74,8 @@ type function struct {
 	usage *cfg.Usage
 	edges []int // indices in the plan, in order
 	uses  []use
+	// comparisons are indices in the plan, in order.
+	comparisons []int
 	// wayward is set when a call of the function may not come back.
 	wayward bool
 	// depth is how much stack it uses, and slots how many registers can be saved below.
@@ -113,6 +119,11 @@ func Analyze(programs []Program, opts Options) (*Plan, error) {
 	p.findWayward()
 	p.findSpillRoom()
 	p.prune()
+	fields := NoPacket
+	if opts.Packet != nil {
+		fields = *opts.Packet
+	}
+	p.findComparisons(fields)
 	return p, nil
 }
 
@@ -160,6 +171,12 @@ func (p *Plan) Table(rung Rung) *cover.Table {
 	for i := range p.edges {
 		t.Edges[i] = p.edges[i].Edge
 		t.Edges[i].Probe, t.Edges[i].Via, t.Edges[i].Skipped = a.probe[i], a.via[i], a.skipped[i]
+	}
+	if rung == None {
+		return t
+	}
+	for i := range p.comparisons {
+		t.Comparisons = append(t.Comparisons, p.comparisons[i].Comparison)
 	}
 	return t
 }
@@ -213,6 +230,12 @@ func (p *Plan) insertions(fn *function, a *assignment, mapName string) []inserti
 		if accesses := a.accesses(i); len(accesses) > 0 {
 			edge := &p.edges[i]
 			list = append(list, insertion{place: edge.place, insn: edge.insn, code: e.probe(edge.room, accesses)})
+		}
+	}
+	for _, n := range fn.comparisons {
+		if cell := a.cellOf(n); cell != nil {
+			c := &p.comparisons[n]
+			list = append(list, insertion{place: before, insn: c.insn, code: e.probe(c.room, []access{c.access(cell)})})
 		}
 	}
 	for i := range fn.uses {

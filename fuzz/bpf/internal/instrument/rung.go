@@ -103,6 +103,9 @@ const (
 	// Trace records for each edge when it was last passed, without pruning and
 	// without loop counts: the variant that explains a finding.
 	Trace
+	// Compare records what was compared, and nothing of edges: the variant from whose
+	// log the wanted operands are found.
+	Compare
 )
 
 func (v Variant) String() string {
@@ -111,6 +114,8 @@ func (v Variant) String() string {
 		return "cover"
 	case Trace:
 		return "trace"
+	case Compare:
+		return "compare"
 	}
 	return fmt.Sprintf("Variant(%d)", uint8(v))
 }

@@ -1,0 +1,249 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/mutate"
+)
+
+var (
+	_ fuzz.Comparer = (*executor)(nil)
+	_ fuzz.Comparer = (*batchExecutor)(nil)
+)
+
+// everyJump compares the two integers that its packet begins with, with each
+// other and with constants, by every conditional jump that there is.
+func everyJump() *ebpf.CollectionSpec {
+	code := asm.Instructions{
+		asm.LoadMem(asm.R7, asm.R1, 0, asm.Word).WithSymbol("jumps"),
+		asm.LoadMem(asm.R3, asm.R1, xdpOffDataEnd, asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R7),
+		asm.Add.Imm(asm.R4, 16),
+		asm.Mov.Imm(asm.R0, 0),
+		jumpOver(asm.JLE, asm.R4, asm.R3, 1),
+		asm.Return(),
+	}
+	for _, class := range []asm.Class{asm.JumpClass, asm.Jump32Class} {
+		for _, op := range []asm.JumpOp{asm.JEq, asm.JNE, asm.JGT, asm.JGE, asm.JLT, asm.JLE, asm.JSGT, asm.JSGE, asm.JSLT, asm.JSLE, asm.JSet} {
+			jump := asm.Instruction{OpCode: asm.OpCode(class).SetJumpOp(op), Dst: asm.R5, Offset: 1}
+			for _, value := range []int64{0, 1, -1, 1 << 30} {
+				jump.OpCode = jump.OpCode.SetSource(asm.ImmSource)
+				jump.Constant = value
+				code = append(code, asm.LoadMem(asm.R5, asm.R7, 0, asm.DWord), jump, asm.Add.Imm(asm.R0, 1))
+			}
+			jump.OpCode, jump.Src, jump.Constant = jump.OpCode.SetSource(asm.RegSource), asm.R6, 0
+			code = append(code, asm.LoadMem(asm.R5, asm.R7, 0, asm.DWord), asm.LoadMem(asm.R6, asm.R7, 8, asm.DWord), jump, asm.Add.Imm(asm.R0, 1))
+		}
+	}
+	code = append(code, asm.Return())
+	return &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"jumps": {Name: "jumps", Type: ebpf.XDP, License: "GPL", Instructions: code}}}
+}
+
+func TestCompareTellsTheOperandsOfEveryJump(t *testing.T) {
+	needKernel(t)
+	target, err := NewTarget(FromSpec("jumps.o", everyJump()), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites := target.table.Comparisons
+	if want := 1 + 2*11*5; len(sites) != want {
+		t.Fatalf("%d comparisons, want %d", len(sites), want)
+	}
+	values := []uint64{0, 1, ^uint64(0), 1 << 30, 1 << 31, 1<<31 - 1, 1 << 32, 1<<32 | 1, 1 << 63, 0xffffffff, 0xffff888012345678}
+	isolated(t, func() {
+		e := open(t, target)
+		packet := make([]byte, 60)
+		for _, a := range values {
+			for _, b := range values {
+				binary.NativeEndian.PutUint64(packet, a)
+				binary.NativeEndian.PutUint64(packet[8:], b)
+				compared := agrees(t, e, &corpus.Input{Steps: []corpus.Step{{Packet: packet}}})
+				if len(compared) != len(sites) {
+					t.Fatalf("%d comparisons are logged of %d", len(compared), len(sites))
+				}
+				for i, c := range compared[1:] {
+					site := &sites[1+i]
+					wantA, wantB := a, b
+					if site.Constant {
+						wantB = site.B.Value
+					}
+					if site.Size == 4 {
+						wantA, wantB = uint64(uint32(a)), uint64(uint32(wantB))
+					}
+					if c.A != wantA || c.B != wantB {
+						t.Errorf("site %d, %s of %d bytes: operands %#x and %#x, want %#x and %#x", c.Site, site.Relation, site.Size, c.A, c.B, wantA, wantB)
+					}
+				}
+				if c := compared[0]; !sites[0].Length || sites[0].Swapped || c.A != 16 || c.B != 60 {
+					t.Errorf("the bounds check is %+v of %+v", c, sites[0])
+				}
+			}
+		}
+	})
+}
+
+// agrees runs an input in the hot and in the compare variant. Outcomes must be the
+// same, and what was compared last at each place must lead to an edge that was covered.
+func agrees(t *testing.T, e *executor, in *corpus.Input) []cover.Compared {
+	t.Helper()
+	out, err := e.Alone(t.Context(), in, corpus.HaveRet|corpus.HavePacket|corpus.HaveCover)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range out.Steps {
+		want = append(want, outcomeText(&out.Steps[i]))
+	}
+	table := e.target.table
+	covered := slices.Clone(table.Expand(nil, out.Cover))
+	compared, err := e.Compare(t.Context(), in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range compared {
+		site := &table.Comparisons[c.Site]
+		edge := site.Fall
+		if site.Holds(c.A, c.B) {
+			edge = site.Taken
+		}
+		if edge < 0 || !covered[edge] && table.Edges[edge].Skipped == "" {
+			t.Errorf("%s: slot %d compares %#x %s %#x, but the edge behind it is not covered: %x", site.Func, site.At, c.A, site.Relation, c.B, in.Steps)
+		}
+	}
+	if e.compare == nil {
+		return nil
+	}
+	steps := make([]corpus.StepOutcome, len(in.Steps))
+	if err := e.runAlone(e.compare, in, steps, 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range steps {
+		if got := outcomeText(&steps[i]); got != want[i] {
+			t.Errorf("step %d: logging comparisons changes the outcome: %.200s, want %.200s", i, got, want[i])
+		}
+	}
+	return compared
+}
+
+// TestCompareAgreesWithEdges runs real programs on seeds and what mutation makes of
+// them.
+func TestCompareAgreesWithEdges(t *testing.T) {
+	needKernel(t)
+	programs := 0
+	for _, pattern := range []string{"../../examples/*/*.o", "testdata/types/*.o", "/usr/lib/*/bpf/*.o"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			obj, err := Open(path)
+			if err != nil {
+				continue
+			}
+			for _, name := range programNames(obj.spec) {
+				t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) {
+					target, err := NewTarget(obj, Options{Program: name})
+					if err != nil || len(target.shape.Chance) > 0 {
+						t.Skipf("not loaded, or asks for time: %.100v", err)
+					}
+					programs++
+					isolated(t, func() { compareMany(t, open(t, target)) })
+				})
+			}
+		}
+	}
+	if programs == 0 {
+		t.Error("no program was run")
+	}
+}
+
+func compareMany(t *testing.T, e *executor) {
+	mut, seeds := mutate.New(e.target.shape, mutate.Options{Seed: 6}), mutate.Seeds(e.target.shape)
+	total, lengths := 0, 0
+	for round := range 200 {
+		in := seeds[round%len(seeds)].Clone()
+		if round >= len(seeds) {
+			b := e.batch
+			b.Reset()
+			mut.Mutate(b.Next(), in, nil)
+			b.Commit()
+			in = b.Input(0).Clone()
+		}
+		for _, c := range agrees(t, e, in) {
+			total++
+			if site := &e.target.table.Comparisons[c.Site]; site.Length {
+				lengths++
+			}
+		}
+	}
+	t.Logf("%d comparisons, %d logged; %d evaluations, %d of them of lengths", len(e.target.table.Comparisons), e.logged(), total, lengths)
+}
+
+func (e *executor) logged() int {
+	return len(e.target.plan.Layout(e.target.compare.Rung, instrument.Compare).Operands)
+}
+
+// A program without comparisons has nothing to tell, and no variant for it.
+func TestCompareWithoutComparisons(t *testing.T) {
+	needKernel(t)
+	target := targetOf(t, asm.Instructions{asm.Mov.Imm(asm.R0, 2).WithSymbol("none"), asm.Return()})
+	isolated(t, func() {
+		e := open(t, target)
+		got, err := e.Compare(t.Context(), &corpus.Input{Steps: []corpus.Step{{Packet: frame(60, 0)}}}, nil)
+		if err != nil || len(got) > 0 || e.compare != nil {
+			t.Errorf("Compare gives %v, %v", got, err)
+		}
+	})
+}
+
+// Of what a loop compares the last evaluations are told, oldest first.
+func TestCompareInLoops(t *testing.T) {
+	needKernel(t)
+	for _, rounds := range []int32{1, 3, 8, 20} {
+		target := targetOf(t, asm.Instructions{
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("loop"),
+			asm.Add.Imm(asm.R0, 1),
+			{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JLT).SetSource(asm.ImmSource), Dst: asm.R0, Constant: int64(rounds), Offset: -2},
+			asm.Return(),
+		})
+		isolated(t, func() {
+			got, err := open(t, target).Compare(t.Context(), &corpus.Input{Steps: []corpus.Step{{Packet: frame(60, 0)}, {Packet: frame(60, 0)}}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []cover.Compared
+			for step := range 2 {
+				for n := max(rounds-8, 0) + 1; n <= rounds; n++ {
+					want = append(want, cover.Compared{Step: step, A: uint64(n), B: uint64(rounds)})
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%d rounds: %v, want %v", rounds, got, want)
+			}
+		})
+	}
+}
+
+// targetOf makes a target of an XDP program.
+func targetOf(t testing.TB, code asm.Instructions) *Target {
+	t.Helper()
+	name := code[0].Symbol()
+	target, err := NewTarget(FromSpec(name+".o", &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{
+		name: {Name: name, Type: ebpf.XDP, License: "GPL", Instructions: code},
+	}}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
