@@ -24,14 +24,18 @@ const maxMaps = 255
 // An input without steps is written as one empty step, one with more than 256
 // steps or 255 map entries without the rest.
 func Encode(in *Input) []byte {
+	return AppendEncode(make([]byte, 0, 16+in.Len()+28*max(len(in.Steps), 1)), in)
+}
+
+// AppendEncode appends the encoding of an input to b.
+func AppendEncode(b []byte, in *Input) []byte {
 	steps, maps := in.Steps[:min(len(in.Steps), maxSteps)], in.Maps[:min(len(in.Maps), maxMaps)]
 	if len(steps) == 0 {
-		steps = []Step{{}}
+		steps = make([]Step, 1)
 	}
-	b := make([]byte, 0, 16+in.Len()+28*len(steps))
 	b = append(b, encodingVersion, byte(len(maps)))
 	for _, e := range maps {
-		b = appendBytes(b, []byte(e.Map))
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(e.Map))), e.Map...)
 		b = appendBytes(b, e.Key)
 		b = appendBytes(b, e.Value)
 	}

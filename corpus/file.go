@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// fileHeader is the first line of a file of Go's fuzz engine.
-const fileHeader = "go test fuzz v1"
+// FileHeader is the first line of a file of Go's fuzz engine.
+const FileHeader = "go test fuzz v1"
 
 // maxFile bounds the size of a corpus file that is read.
 const maxFile = 64 << 20
@@ -22,14 +22,14 @@ const maxFile = 64 << 20
 // MarshalFile writes an input as a file of Go's fuzz engine with one []byte value,
 // so that `go test` and the command read the same corpus.
 func MarshalFile(in *Input) []byte {
-	return []byte(fileHeader + "\n[]byte(" + strconv.Quote(string(Encode(in))) + ")\n")
+	return []byte(FileHeader + "\n[]byte(" + strconv.Quote(string(Encode(in))) + ")\n")
 }
 
 // UnmarshalFile reads what MarshalFile wrote, or what Go's engine made of it.
 func UnmarshalFile(b []byte) (*Input, error) {
 	header, rest, _ := bytes.Cut(b, []byte("\n"))
-	if strings.TrimSpace(string(header)) != fileHeader {
-		return nil, fmt.Errorf("first line is not %q", fileHeader)
+	if strings.TrimSpace(string(header)) != FileHeader {
+		return nil, fmt.Errorf("first line is not %q", FileHeader)
 	}
 	line := strings.TrimSpace(string(rest))
 	quoted, ok := strings.CutPrefix(line, "[]byte(")

@@ -27,6 +27,31 @@ func Conform(shape *corpus.Shape, in *corpus.Input) (cut bool) {
 	return cut
 }
 
+// Fit returns a copy of an input that the shape allows: one that is too short is
+// padded, one that is too long is refused, since a part of it would be another input.
+// The error says what the shape does not allow.
+func Fit(shape *corpus.Shape, in *corpus.Input) (*corpus.Input, error) {
+	why := shape.Check(in)
+	fitted := in.Clone()
+	for i := range fitted.Steps {
+		s := &fitted.Steps[i]
+		s.Packet = withRoom(s.Packet, max(shape.Packet.Min, shape.MinIPv4, shape.MinIPv6))
+		s.Meta = withRoom(s.Meta, (len(s.Meta)+3)&^3)
+		if len(s.Context) > 0 {
+			s.Context = withRoom(s.Context, shape.ContextSize)
+		}
+	}
+	if Conform(shape, fitted) {
+		return nil, why
+	}
+	return fitted, nil
+}
+
+// withRoom returns b with a capacity of at least n.
+func withRoom(b []byte, n int) []byte {
+	return append(make([]byte, 0, max(n, len(b))), b...)
+}
+
 // conformContext clears what is no field, since the kernel refuses most non-zero
 // bytes there, and clamps what is one.
 func conformContext(fields []corpus.Field, context []byte) {

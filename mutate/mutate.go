@@ -17,6 +17,8 @@ type Options struct {
 	Seed uint64
 	// Dictionary is used besides the shape's own.
 	Dictionary [][]byte
+	// Operators are the caller's, used besides the built-in ones.
+	Operators []Operator
 }
 
 // Mutator makes children of inputs. It is not safe for concurrent use: each
@@ -55,6 +57,7 @@ type Mutator struct {
 	plan    packet.Plan
 	planned answer
 	keep    repairs // what operators broke on purpose
+	caller  Rand    // for operators of the caller's
 	scratch [256]byte
 }
 
@@ -65,7 +68,7 @@ func New(shape *corpus.Shape, opts Options) *Mutator {
 	m.dict.add(opts.Dictionary)
 	m.fields = legalFields(shape)
 	m.freshContext = freshContext(shape)
-	m.ops = m.applicable(operators())
+	m.ops = append(m.applicable(operators()), own(opts.Operators)...)
 	m.fillChoice()
 	m.Seed(opts.Seed)
 	return m

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -25,6 +26,8 @@ type Options struct {
 	// MaxExecs bounds the runs of the program that minimisation takes; 0 means
 	// DefaultMaxExecs, less than 0 not to minimise.
 	MaxExecs int
+	// MaxTime bounds the time that minimisation takes; 0 means no bound.
+	MaxTime time.Duration
 	// Recreate makes programs and maps anew. It is called before each run that
 	// confirms where the shape has maps whose contents cannot be put back; nil
 	// where there is nothing to recreate.
@@ -161,6 +164,11 @@ var errBudget = errors.New("no executions left")
 // minimise returns the smallest input that fails with the same key.
 func (v *investigation) minimise(ctx context.Context, in *corpus.Input) (*corpus.Input, error) {
 	limit := v.execs + v.opts.MaxExecs
+	if v.opts.MaxTime > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, v.opts.MaxTime)
+		defer cancel()
+	}
 	small, err := Minimise(in, func(candidate *corpus.Input) (bool, error) {
 		if v.opts.Shape != nil && v.opts.Shape.Check(candidate) != nil {
 			return false, nil
@@ -168,6 +176,9 @@ func (v *investigation) minimise(ctx context.Context, in *corpus.Input) (*corpus
 		for range v.attempts {
 			if v.execs >= limit {
 				return false, errBudget
+			}
+			if err := ctx.Err(); err != nil {
+				return false, err
 			}
 			if f, out, err := v.look(ctx, candidate); err != nil || f != nil && v.same(out) {
 				return err == nil, err
@@ -218,6 +229,23 @@ func (v *investigation) finding(ctx context.Context, small, original *corpus.Inp
 	}
 	if v.opts.Shape != nil {
 		f.Type = v.opts.Shape.Type
+	}
+	return f, nil
+}
+
+// Observe runs in alone and describes what it gave, as a finding without a failure:
+// it has no key, title and reliability.
+func Observe(ctx context.Context, rerun Rerun, in *corpus.Input, opts Options) (*Finding, error) {
+	out, err := rerun(ctx, in, alone)
+	if err != nil {
+		return nil, err
+	}
+	f := &Finding{
+		Program: opts.Program, Input: in, Steps: summarise(opts.Shape, in, out), Path: path(opts.Table, out),
+		Events: out.Events, Executions: max(len(in.Steps), 1),
+	}
+	if opts.Shape != nil {
+		f.Program, f.Type = opts.Shape.Program, opts.Shape.Type
 	}
 	return f, nil
 }

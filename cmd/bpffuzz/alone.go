@@ -7,7 +7,6 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
-	"github.com/bpffuzz/bpffuzz/mutate"
 )
 
 // withExecutor makes an executor and calls do with it, both on a goroutine of
@@ -65,28 +64,4 @@ func longest(all []named) int {
 		n = max(n, len(one.in.Steps))
 	}
 	return n
-}
-
-// conform returns an input that the shape allows: one that is too short is padded,
-// one that is too long is refused, since a part of it would be another input.
-func conform(shape *corpus.Shape, in *corpus.Input) (*corpus.Input, error) {
-	why := shape.Check(in)
-	fitted := in.Clone()
-	for i := range fitted.Steps {
-		s := &fitted.Steps[i]
-		s.Packet = withRoom(s.Packet, max(shape.Packet.Min, shape.MinIPv4, shape.MinIPv6))
-		s.Meta = withRoom(s.Meta, (len(s.Meta)+3)&^3)
-		if len(s.Context) > 0 {
-			s.Context = withRoom(s.Context, shape.ContextSize)
-		}
-	}
-	if mutate.Conform(shape, fitted) {
-		return nil, why
-	}
-	return fitted, nil
-}
-
-// withRoom returns b with a capacity of at least n.
-func withRoom(b []byte, n int) []byte {
-	return append(make([]byte, 0, max(n, len(b))), b...)
 }

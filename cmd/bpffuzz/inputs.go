@@ -19,9 +19,6 @@ type named struct {
 	in   *corpus.Input
 }
 
-// corpusMark is how corpus files begin.
-const corpusMark = "go test fuzz v1"
-
 // maxSeedFiles bounds the files that are read from one directory.
 const maxSeedFiles = 1_000_000
 
@@ -69,7 +66,7 @@ func readInputDir(path string, warn func(error)) (all []named, err error) {
 
 // readInputFile reads a corpus file, or what package pcap reads.
 func readInputFile(path string, warn func(error)) ([]named, error) {
-	marked, err := startsWith(path, corpusMark)
+	marked, err := startsWith(path, corpus.FileHeader)
 	if err != nil {
 		return nil, err
 	}

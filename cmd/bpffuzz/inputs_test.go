@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/pcap"
+	"github.com/bpffuzz/bpffuzz/mutate"
 )
 
 func packets(bodies ...string) *corpus.Input {
@@ -34,7 +35,7 @@ func inputTree(t *testing.T) string {
 		"all/capture.pcap":   capture.Bytes(),
 		"all/raw":            []byte("raw packet"),
 		"all/.hidden":        []byte("hidden"),
-		"all/broken":         []byte(corpusMark + "\nint(1)\n"),
+		"all/broken":         []byte(corpus.FileHeader + "\nint(1)\n"),
 		"all/sub/raw":        []byte("not read"),
 		"finding/input":      corpus.MarshalFile(packets("finding")),
 		"finding/report.txt": []byte("not a packet"),
@@ -130,7 +131,7 @@ func TestConform(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := joined(test.in)
-			got, err := conform(testShape(), test.in)
+			got, err := mutate.Fit(testShape(), test.in)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("error %v, want one with %q", err, test.err)

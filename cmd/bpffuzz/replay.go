@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
+	"github.com/bpffuzz/bpffuzz/mutate"
 )
 
 // replayFlags are the flags of replay.
@@ -168,7 +169,7 @@ func fitting(u *ui, s *subject, all []named) ([]named, error) {
 	var fit []named
 	var last error
 	for _, one := range all {
-		in, err := conform(s.target.Shape(), one.in)
+		in, err := mutate.Fit(s.target.Shape(), one.in)
 		if err != nil {
 			last = fmt.Errorf("%s cannot be run: %w", one.name, err)
 			if len(all) > 1 {

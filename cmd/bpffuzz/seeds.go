@@ -62,9 +62,9 @@ func (s *seeds) addAll(all []named) {
 	}
 }
 
-// add adds an input that the target takes, see conform.
+// add adds an input that the target takes, see mutate.Fit.
 func (s *seeds) add(n named) bool {
-	in, err := conform(s.shape, n.in)
+	in, err := mutate.Fit(s.shape, n.in)
 	if err != nil {
 		s.u.warn("%s is skipped: %v", n.name, err)
 		return false

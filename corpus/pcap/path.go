@@ -1,17 +1,20 @@
 package pcap
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
 )
 
 // ReadPath reads seeds from a file or from all files of a directory, in order of
-// name and without its subdirectories. A capture gives an input per packet, any
-// other file is one raw packet that starts with an Ethernet header, as AFL and
+// name and without its subdirectories. A capture gives an input per packet, a corpus
+// file the one that it holds, any other file is one raw packet that starts with an Ethernet header, as AFL and
 // libFuzzer leave them. Files whose names start with a dot are left out. In a
 // directory, a file that cannot be read is a warning.
 func ReadPath(path string, opts Options) (*Seeds, error) {
@@ -64,6 +67,13 @@ func readFile(path string, opts Options) (*Seeds, error) {
 	data, err := readAll(f, opts.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if bytes.HasPrefix(data, []byte(corpus.FileHeader)) {
+		in, err := corpus.UnmarshalFile(data)
+		if err != nil {
+			return nil, fmt.Errorf("reading corpus file %s: %w", path, err)
+		}
+		return &Seeds{Inputs: []*corpus.Input{in}}, nil
 	}
 	if !isCapture(data) {
 		return rawPacket(path, data, opts.MaxPacket), nil

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR MIT
-/*
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
  * A layer 4 load balancer for IPv4. A virtual service (VIP) has a run of real
  * servers; a flow always goes to the same one. Servers on the same link get the
  * packet with address and port rewritten, those behind routers get it in an IPIP

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR MIT
-/*
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
  * A stateful filter between a network and the world: TCP connections may be
  * opened from inside only. It follows each connection in an LRU table, under a
  * key that is the same for both directions. IPv4 without tags; ARP passes and

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR MIT
-/*
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
  * Classifies and polices what a host sends, at tc egress. A packet's class
  * follows from its destination port, else from its DSCP. Each class has a rate,
  * which is enforced by departure time: the fq qdisc behind this program holds a

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR MIT
-/*
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
  * A stateless firewall in front of a server: whatever is not asked for in the
  * maps is dropped. It reads up to two VLAN tags, IPv4 with options, IPv6 with
  * extension headers, TCP, UDP and ICMP.

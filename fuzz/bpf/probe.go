@@ -92,7 +92,7 @@ func Probe() *Report {
 	r := &Report{
 		Kernel: "unknown", Machine: runtime.GOARCH, CPUs: runtime.NumCPU(),
 		LiveMax: found.LiveMax, LiveBatch: found.LiveBatch,
-		Capabilities: capabilities(),
+		Capabilities: Capabilities(),
 	}
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
@@ -137,7 +137,9 @@ func newTypeReport(p *kernel.TypeProbe) TypeReport {
 	return t
 }
 
-func capabilities() []CapabilityReport {
+// Capabilities lists the privileges that fuzzing needs, and which of them the calling
+// thread has.
+func Capabilities() []CapabilityReport {
 	missing := map[string]bool{}
 	for _, c := range kernel.Missing() {
 		missing[c.Name] = true

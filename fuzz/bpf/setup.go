@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -27,6 +28,22 @@ type Setup struct {
 // Setup returns what the file says about setting up the object.
 func (t *TargetFile) Setup() Setup {
 	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, places: t.places}
+}
+
+// With returns s with what more sets besides, which has precedence name by name.
+func (s Setup) With(more Setup) Setup {
+	return Setup{
+		Variables: joined(s.Variables, more.Variables), Maps: joined(s.Maps, more.Maps),
+		TailCalls: joined(s.TailCalls, more.TailCalls), Reuse: joined(s.Reuse, more.Reuse), places: s.places,
+	}
+}
+
+// joined returns a map with the entries of both; those of b have precedence.
+func joined[M ~map[string]V, V any](a, b M) M {
+	all := make(M, len(a)+len(b))
+	maps.Copy(all, a)
+	maps.Copy(all, b)
+	return all
 }
 
 // apply changes spec. Per-CPU values are repeated for each of cpus possible CPUs.

@@ -31,13 +31,24 @@ func Text(f *triage.Finding, opts Options) string {
 		fmt.Fprintf(&s, "\nreplay it with\n\n    %s\n", command)
 	}
 	writeNotes(&s, f.Notes)
-	writeMaps(&s, f.Input.Maps)
-	for i := range f.Input.Steps {
-		writeStep(&s, f, i)
-	}
-	writeEvents(&s, f.Events)
-	writePath(&s, f.Path)
+	writeBody(&s, f)
 	return s.String()
+}
+
+// Body returns the part of Text that shows the input, what it gave, and the path.
+func Body(f *triage.Finding) string {
+	var s strings.Builder
+	writeBody(&s, f)
+	return strings.TrimPrefix(s.String(), "\n")
+}
+
+func writeBody(s *strings.Builder, f *triage.Finding) {
+	writeMaps(s, f.Input.Maps)
+	for i := range f.Input.Steps {
+		writeStep(s, f, i)
+	}
+	writeEvents(s, f.Events)
+	writePath(s, f.Path)
 }
 
 func inputSize(in *corpus.Input) string {

@@ -1,0 +1,215 @@
+package fuzztest
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+)
+
+// costly is what a batch does not record: it takes a call for each execution.
+const costly = corpus.HaveContext | corpus.HaveMaps | corpus.HaveDuration
+
+// judged is a target whose executors give the Func of a fuzz target what it reads.
+type judged struct {
+	fuzz.Target
+	fn Func
+	tb func(worker int) *execution
+	// need is what has to be recorded on each execution; it only grows.
+	need atomic.Uint32
+	// stopped makes executions that are not judged yet be left unjudged.
+	stopped atomic.Bool
+	// flights are where a worker notes what the Func is called with; nil for nowhere.
+	flights func(worker int) *flight
+	// What may be nil: investigating is called when a failure is looked into, switched
+	// once when something costly is needed, started once before the first batch.
+	investigating, switched, started func()
+	switches, starts                 sync.Once
+}
+
+// NewExecutor implements fuzz.Target.
+func (j *judged) NewExecutor(worker int) (fuzz.Executor, error) {
+	inner, err := j.Target.NewExecutor(worker)
+	if err != nil {
+		return nil, err
+	}
+	return j.wrap(inner, worker), nil
+}
+
+// wrap keeps what an executor can do besides: the engine asks for it by type.
+func (j *judged) wrap(inner fuzz.Executor, worker int) fuzz.Executor {
+	e := &executor{Executor: inner, judged: j}
+	e.view.call = &call{judged: j, x: j.tb(worker)}
+	e.view.call.t = T{TB: e.view.call.x, shape: j.Shape(), require: e.view.call.require}
+	if j.flights != nil {
+		e.view.call.flight = j.flights(worker)
+	}
+	comparer, compares := inner.(fuzz.Comparer)
+	keys, logs := inner.(fuzz.KeyLogger)
+	switch {
+	case compares && logs:
+		return &keyLogger{comparing{e, comparer}, keys}
+	case compares:
+		return &comparing{e, comparer}
+	}
+	return e
+}
+
+// comparing is an executor that can tell what a run compared.
+type comparing struct {
+	*executor
+	fuzz.Comparer
+}
+
+// keyLogger is one that can also tell what it looked up in maps.
+type keyLogger struct {
+	comparing
+	fuzz.KeyLogger
+}
+
+// executor runs batches as long as nothing costly is needed, and inputs alone, with
+// everything recorded, from then on.
+type executor struct {
+	fuzz.Executor
+	judged *judged
+	view   view
+	one    *fuzz.Batch // holds a single input; nil until it is used
+	alone  bool        // the last Run was of one
+	cover  []byte      // of that
+	traced bool        // a failure was looked into
+}
+
+// Batch implements fuzz.Executor.
+func (e *executor) Batch() *fuzz.Batch {
+	if e.judged.need.Load() == 0 {
+		return e.Executor.Batch()
+	}
+	if e.one == nil {
+		shape := e.judged.Shape()
+		steps := max(shape.MaxSteps, 1)
+		e.one = fuzz.NewBatch(steps, steps, fuzz.Room{
+			Packet: shape.Packet.Max, Meta: shape.Meta.Max, Context: shape.ContextSize, Chance: chanceRoom,
+		})
+	}
+	return e.one
+}
+
+// chanceRoom is how many bytes a step may have for virtualised helpers.
+const chanceRoom = 64
+
+// Run implements fuzz.Executor.
+func (e *executor) Run(ctx context.Context) error {
+	if e.judged.started != nil {
+		e.judged.starts.Do(e.judged.started)
+	}
+	if e.alone = e.one != nil; e.alone {
+		return e.runOne(ctx)
+	}
+	if err := e.Executor.Run(ctx); err != nil {
+		return err
+	}
+	e.view.maps = nil
+	batch := e.Executor.Batch()
+	for i := range batch.Len() {
+		batch.Outcome(i).Maps = &e.view
+	}
+	return nil
+}
+
+func (e *executor) runOne(ctx context.Context) error {
+	if e.one.Len() == 0 {
+		return nil
+	}
+	out, err := e.Alone(ctx, e.one.Input(0), 0)
+	if err != nil {
+		return err
+	}
+	e.cover = append(e.cover[:0], out.Cover...)
+	*e.one.Outcome(0) = *out
+	return nil
+}
+
+// Cover implements fuzz.Executor.
+func (e *executor) Cover() []byte {
+	if e.alone {
+		return e.cover
+	}
+	return e.Executor.Cover()
+}
+
+// Alone implements fuzz.Executor.
+func (e *executor) Alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
+	// Only what looks into a failure asks for the order of edges.
+	if want&corpus.HaveTrace != 0 && !e.traced && e.judged.investigating != nil {
+		e.traced = true
+		e.judged.investigating()
+	}
+	out, err := e.Executor.Alone(ctx, in, want|costly)
+	if err != nil {
+		return nil, err
+	}
+	e.view.maps, out.Maps = out.Maps, &e.view
+	return out, nil
+}
+
+// call is how a worker calls the Func.
+type call struct {
+	judged *judged
+	t      T
+	x      *execution
+	flight *flight
+}
+
+// require is what T asks for: an outcome that does not have it is not judged, and
+// everything that runs from then on has it.
+func (c *call) require(need corpus.Have) {
+	if need&^c.t.out.Have == 0 {
+		return
+	}
+	c.judged.require(need)
+	c.x.SkipNow()
+}
+
+func (j *judged) require(need corpus.Have) {
+	if need &= costly; need == 0 {
+		return
+	}
+	j.need.Or(uint32(need))
+	if j.switched != nil {
+		j.switches.Do(j.switched)
+	}
+}
+
+// judge implements triage.Oracle.
+func (j *judged) judge(in *corpus.Input, out *corpus.Outcome) error {
+	v, ok := out.Maps.(*view)
+	if !ok {
+		return nil // what no executor of ours gave
+	}
+	inBatch := v.maps == nil
+	if inBatch && j.stopped.Load() {
+		return nil
+	}
+	c := v.call
+	c.t.out = out
+	c.flight.begin(in)
+	err := c.x.call(j.fn, &c.t, in, out)
+	c.flight.end()
+	return err
+}
+
+// view is the maps of an outcome, and ties it to the worker that made it.
+type view struct {
+	call *call
+	maps corpus.MapView // nil in a batch, which does not record them
+}
+
+// Lookup implements corpus.MapView.
+func (v *view) Lookup(dst []byte, name string, key []byte) (value []byte, ok bool, err error) {
+	if v.maps == nil {
+		v.call.require(corpus.HaveMaps)
+	}
+	return v.maps.Lookup(dst, name, key)
+}

@@ -1,0 +1,191 @@
+package fuzztest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
+	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/report"
+)
+
+// Require is the environment variable that, set to anything but 0, makes a fuzz target
+// fail where it would be skipped since privileges or features of the kernel are missing.
+const Require = "BPFFUZZ_REQUIRE"
+
+// skip ends a fuzz target that cannot run here.
+func skip(f *testing.F, reason string) {
+	f.Helper()
+	if value := os.Getenv(Require); value != "" && value != "0" {
+		f.Fatalf("%s (%s is set, so this is a failure)", reason, Require)
+	}
+	f.Skip(reason)
+}
+
+// lacking reports whether an error of loading says that this machine cannot run the
+// program, rather than that something is wrong with it.
+func lacking(err error) bool {
+	var rejected *bpf.RejectedError
+	if errors.As(err, &rejected) {
+		return false
+	}
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, ebpf.ErrNotSupported)
+}
+
+// replay runs the seeds and what testdata/fuzz has as subtests.
+func replay(f *testing.F, targets []Target, fn Func) {
+	f.Helper()
+	if what := missing(); what != "" {
+		skip(f, what)
+	}
+	var players []*player
+	for i := range targets {
+		p, err := newPlayer(&targets[i], fn)
+		if err != nil && lacking(err) {
+			skip(f, err.Error())
+		}
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Cleanup(func() {
+			if err := p.close(); err != nil {
+				f.Errorf("closing program %q: %v", p.subject.name(), err)
+			}
+		})
+		seeds, err := p.subject.seeds()
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, note := range p.subject.notes {
+			f.Log(note)
+		}
+		for _, in := range seeds {
+			f.Add(corpus.Encode(in))
+		}
+		players = append(players, p)
+	}
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		in := corpus.Decode(encoded)
+		if len(players) == 1 {
+			players[0].play(t, in)
+			return
+		}
+		for _, p := range players {
+			t.Run(p.subject.name(), func(t *testing.T) { p.play(t, in) })
+		}
+	})
+}
+
+// player runs inputs one by one, each from the initial state.
+type player struct {
+	subject *subject
+	fn      Func
+	judge   *triage.Judge
+	calls   chan func(fuzz.Executor)
+	closed  chan error
+	ran     bool
+}
+
+func newPlayer(given *Target, fn Func) (*player, error) {
+	s, err := load(given)
+	if err != nil {
+		return nil, err
+	}
+	p := &player{
+		subject: s, fn: fn, judge: triage.NewJudge(s.oracles, s.relations),
+		calls: make(chan func(fuzz.Executor)), closed: make(chan error, 1),
+	}
+	ready := make(chan error)
+	go func() { p.closed <- p.serve(ready) }()
+	return p, <-ready
+}
+
+// serve owns the executor, which has to be used on one goroutine.
+func (p *player) serve(ready chan<- error) error {
+	exec, err := p.subject.target.NewExecutor(0)
+	ready <- err
+	if err != nil {
+		return nil
+	}
+	for call := range p.calls {
+		call(exec)
+	}
+	return exec.Close()
+}
+
+func (p *player) close() error {
+	close(p.calls)
+	return <-p.closed
+}
+
+// rerun implements triage.Rerun, with everything recorded.
+func (p *player) rerun(ctx context.Context, in *corpus.Input, want corpus.Have) (out *corpus.Outcome, err error) {
+	done := make(chan struct{})
+	p.calls <- func(exec fuzz.Executor) {
+		defer close(done)
+		if p.ran && len(p.subject.target.Shape().Lasts()) > 0 {
+			if err = exec.Recreate(ctx); err != nil {
+				return
+			}
+		}
+		p.ran = true
+		out, err = exec.Alone(ctx, in, want|costly)
+	}
+	<-done
+	return out, err
+}
+
+// play runs an input as a test.
+func (p *player) play(t *testing.T, given *corpus.Input) {
+	in, err := mutate.Fit(p.subject.target.Shape(), given)
+	if err != nil {
+		t.Skipf("program %s does not take this input any more: %v", p.subject.name(), err)
+	}
+	defer func() {
+		if t.Failed() {
+			p.describe(t, in)
+		}
+	}()
+	failure, err := p.judge.Sampled(t.Context(), p.rerun, in)
+	if err != nil {
+		t.Fatalf("running program %s: %v", p.subject.name(), err)
+	}
+	if failure != nil {
+		t.Errorf("%s: %v", failure.Oracle, failure)
+	}
+	if p.fn == nil {
+		return
+	}
+	out, err := p.rerun(t.Context(), in, costly)
+	if err != nil {
+		t.Fatalf("running program %s: %v", p.subject.name(), err)
+	}
+	p.fn(&T{TB: t, shape: p.subject.target.Shape(), out: out, require: func(corpus.Have) {}}, in, out)
+}
+
+// describe shows the input, what became of it, and the way it took.
+func (p *player) describe(t *testing.T, in *corpus.Input) {
+	text, err := describe(context.Background(), p.subject, p.rerun, in)
+	if err != nil {
+		t.Logf("running program %s to describe the failure: %v", p.subject.name(), err)
+		return
+	}
+	fmt.Fprintln(t.Output(), text)
+}
+
+func describe(ctx context.Context, s *subject, rerun triage.Rerun, in *corpus.Input) (string, error) {
+	seen, err := triage.Observe(ctx, rerun, in, triage.Options{Table: s.target.Table(), Shape: s.target.Shape()})
+	if err != nil {
+		return "", err
+	}
+	return report.Body(seen), nil
+}

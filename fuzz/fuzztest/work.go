@@ -1,0 +1,240 @@
+package fuzztest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/report"
+)
+
+// Descriptors that a process that works inherits.
+const (
+	fdMessages = 3 + iota // messages are written here
+	fdControl             // ends when the run is to end
+	fdFlights             // memory for flights
+)
+
+// workerMark is set in the environment of a process that works for coordinate: those
+// that Go's own engine starts have the same flags and do not have it.
+const workerMark = "BPFFUZZ_FUZZTEST_WORKER"
+
+// errFailed ends a run whose failure was sent.
+var errFailed = errors.New("an input fails")
+
+// work fuzzes in a process that coordinate started.
+func work(f *testing.F, targets []Target, fn Func) {
+	defer fuzzed(f)
+	send := newSender(os.NewFile(fdMessages, "messages"))
+	defer send.send(message{Done: true})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	go func() { // the other side closes it, or is gone
+		_, _ = io.Copy(io.Discard, os.NewFile(fdControl, "control"))
+		stop()
+	}()
+	w := &session{f: f, fn: fn, send: send}
+	if err := w.run(ctx, targets); err != nil && !errors.Is(err, errFailed) {
+		send.send(message{Error: err.Error(), Lacks: lacking(err)})
+	}
+}
+
+// session is all that one process fuzzes.
+type session struct {
+	f        *testing.F
+	fn       Func
+	send     *sender
+	flags    flags
+	flights  []*flight
+	cache    *corpus.Dir // nil for none
+	seeds    []seed
+	cached   []*corpus.Input
+	traced   atomic.Bool
+	progress progress // of the programs that were fuzzed before
+}
+
+func (s *session) run(ctx context.Context, targets []Target) (err error) {
+	if s.flags, err = readFlags(); err != nil {
+		return err
+	}
+	if err := s.openCache(); err != nil {
+		return err
+	}
+	if s.seeds, err = readSeeds(s.f); err != nil {
+		return err
+	}
+	var subjects []*subject
+	for i := range targets {
+		sub, err := load(&targets[i])
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, sub)
+	}
+	if err := s.mapFlights(subjects); err != nil {
+		return err
+	}
+	return s.takeTurns(ctx, subjects)
+}
+
+// takeTurns fuzzes one program after the other, again and again where there is no
+// limit.
+func (s *session) takeTurns(ctx context.Context, subjects []*subject) error {
+	if len(subjects) == 1 {
+		return s.fuzz(ctx, subjects[0], s.flags.limit)
+	}
+	turn := s.flags.limit.share(len(subjects))
+	endless := s.flags.limit == limit{}
+	for round := 0; round == 0 || endless; round++ {
+		if endless {
+			turn = limit{time: min(firstTurn<<round, lastTurn)}
+		}
+		for _, sub := range subjects {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := s.fuzz(ctx, sub, turn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Turns get longer, so that what one program takes to start matters less and less.
+const (
+	firstTurn = 10 * time.Second
+	lastTurn  = 10 * time.Minute
+)
+
+func (s *session) mapFlights(subjects []*subject) (err error) {
+	room := 0
+	for _, sub := range subjects {
+		room = max(room, encodedRoom(sub.target.Shape()))
+	}
+	s.flights, err = mapFlights(os.NewFile(fdFlights, "flights"), s.flags.workers, room)
+	return err
+}
+
+// fuzz fuzzes one program.
+func (s *session) fuzz(ctx context.Context, sub *subject, until limit) error {
+	j := s.judged(sub)
+	seeds, err := s.engineSeeds(sub)
+	if err != nil {
+		return err
+	}
+	for _, note := range sub.notes {
+		s.send.send(message{Note: note})
+	}
+	if err := s.testSeeds(ctx, sub, j); err != nil {
+		return err
+	}
+	opts := s.options(sub, j, until)
+	opts.Seeds = seeds
+	seeded := len(seeds) + len(mutate.Seeds(sub.target.Shape()))
+	s.send.send(message{Baseline: &baseline{0, seeded, s.flags.workers}})
+	j.started = func() {
+		s.send.send(message{Baseline: &baseline{seeded, seeded, s.flags.workers}})
+	}
+	defer context.AfterFunc(ctx, func() { j.stopped.Store(true) })()
+	opts.Progress = func(stats fuzz.Stats) { s.report(&stats, len(seeds)) }
+	result, err := fuzz.Run(ctx, j, opts)
+	if err != nil {
+		return err
+	}
+	s.report(&result.Stats, len(seeds))
+	for _, e := range result.Entries {
+		s.cached = append(s.cached, e.Input)
+	}
+	s.progress.Execs += result.Stats.Execs
+	if len(result.Findings) > 0 {
+		return errFailed
+	}
+	return nil
+}
+
+func (s *session) judged(sub *subject) *judged {
+	j := &judged{
+		Target: sub.target, fn: s.fn,
+		tb:      func(int) *execution { return &execution{TB: s.f} },
+		flights: func(worker int) *flight { return s.flights[worker] },
+		investigating: func() {
+			if !s.traced.Swap(true) {
+				s.send.send(message{Investigating: true})
+			}
+		},
+	}
+	j.switched = func() {
+		s.send.send(message{Note: fmt.Sprintf("%s: the function reads maps, contexts or durations: one BPF_PROG_RUN call for each execution", sub.name())})
+	}
+	j.require(sub.given.Need)
+	return j
+}
+
+func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
+	seed := sub.given.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	shape := sub.target.Shape()
+	s.send.send(message{Note: fmt.Sprintf("%s (%s): %d edges, seed %d", shape.Program, shape.Type, sub.target.Table().Observable(), seed)})
+	opts := fuzz.Options{
+		Workers: s.flags.workers, Seed: seed, Duration: until.time, Execs: until.execs,
+		Mutate: mutate.Options{Dictionary: sub.given.Dictionary, Operators: sub.given.Operators},
+		Judge:  sub.judge(j), StopOnFinding: true,
+		Triage: triage.Options{Table: sub.target.Table(), Shape: shape, MaxTime: s.flags.minimize.time, MaxExecs: int(s.flags.minimize.execs)},
+		Report: func(found *triage.Finding) error { s.sendFinding(sub, found); return nil },
+		Warn:   func(err error) { s.send.send(message{Note: err.Error()}) },
+	}
+	if s.flags.minimize == (limit{}) { // -fuzzminimizetime 0
+		opts.Triage.MaxExecs = -1
+	}
+	if s.cache != nil {
+		opts.Keep = s.cache.Add
+	}
+	return opts
+}
+
+func (s *session) sendFinding(sub *subject, found *triage.Finding) {
+	text := found.Title
+	if found.Oracle != funcName && !strings.HasPrefix(found.Oracle, "invariant-") {
+		text = found.Oracle + ": " + text
+	}
+	details := report.Body(found)
+	for _, note := range found.Notes {
+		details += "\nnote: " + note
+	}
+	if len(sub.given.Program) == 0 {
+		details = fmt.Sprintf("program %s\n\n", found.Program) + details
+	}
+	s.send.send(message{Failure: &failing{Text: text, Details: details, Encoded: corpus.Encode(found.Input)}})
+}
+
+func (s *session) report(stats *fuzz.Stats, before int) {
+	s.send.send(message{Progress: &progress{
+		Execs: s.progress.Execs + stats.Execs, Interesting: max(stats.Corpus-before, 0), All: stats.Corpus,
+		Edges: stats.Edges, Observable: stats.Total, Unconfirmed: stats.Unconfirmed,
+	}})
+}
+
+// openCache opens what Go's engine has for this fuzz target and reads it.
+func (s *session) openCache() error {
+	if s.flags.cache == "" {
+		return nil
+	}
+	var err error
+	s.cache, s.cached, err = readCache(s.flags.cache, s.f.Name(), func(text string) { s.send.send(message{Note: text}) })
+	return err
+}
