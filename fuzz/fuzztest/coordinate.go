@@ -42,10 +42,9 @@ type coordinator struct {
 	flags flags
 
 	mu            sync.Mutex
-	started       bool
 	investigating bool
 	quiet         chan struct{} // closed when the last message was received
-	last, before  *message      // with Progress
+	last          *message      // with Progress
 	failure       *failing
 	err           error
 	done          bool
