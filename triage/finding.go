@@ -18,6 +18,8 @@ type Finding struct {
 	Oracle, Title string
 	// Program is the program's name, Type its kind as bpftool prints it.
 	Program, Type string
+	// Payload says that packets are bytes for an application (see corpus.Shape).
+	Payload bool
 	// Input is minimised, Original is what the fuzzer came across.
 	Input, Original *corpus.Input
 	// Steps is what Input gave, one for each of its steps.

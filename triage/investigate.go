@@ -228,7 +228,7 @@ func (v *investigation) finding(ctx context.Context, small, original *corpus.Inp
 		Reliability: m.failing, Runs: measureRuns, Executions: v.execs, Count: 1, Notes: v.notes,
 	}
 	if v.opts.Shape != nil {
-		f.Type = v.opts.Shape.Type
+		f.Type, f.Payload = v.opts.Shape.Type, v.opts.Shape.Payload
 	}
 	return f, nil
 }

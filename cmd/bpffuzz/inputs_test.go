@@ -27,7 +27,7 @@ func inputTree(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	var capture bytes.Buffer
-	if err := pcap.Write(&capture, packets("first captured packet", "second captured packet")); err != nil {
+	if err := pcap.Write(&capture, packets("first captured packet", "second captured packet"), pcap.Frames); err != nil {
 		t.Fatal(err)
 	}
 	for name, contents := range map[string][]byte{

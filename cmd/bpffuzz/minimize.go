@@ -34,7 +34,8 @@ func newMinimize(u *ui) *cobra.Command {
 in the same way: the same oracle objects after the same last edges. An input that
 does not fail, or any with --cover, keeps its coverage instead.
 
-The result is a corpus file, or a capture where the name ends in .pcap.`,
+The result is a corpus file, or a capture where the name ends in .pcap (of link type
+Ethernet, or USER0 where a program takes payload without headers).`,
 		Example: `  bpffuzz minimize -c target.yaml -o small crash.pcap
   bpffuzz minimize --cover -o small.pcap fw.o bpffuzz-out/fw/corpus/0123456789abcdef`,
 		Args:              pointed(cobra.RangeArgs(1, 2)),
@@ -63,6 +64,7 @@ type minimized struct {
 	Steps       int    `json:"steps"`
 	Execs       int    `json:"execs_done"`
 	notes       []string
+	form        pcap.Form
 }
 
 func (f *minimizeFlags) run(ctx context.Context, u *ui, args []string) error {
@@ -81,10 +83,14 @@ func (f *minimizeFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
+	form := pcap.FormOf(s.target.Shape())
+	if form == pcap.Nothing && isCapture(f.out) {
+		return usageError("--output %s: no capture can be written, since programs of type %s take no packets; choose a name that does not end in .pcap for a corpus file", f.out, s.target.Shape().Type)
+	}
 	if all, err = fitting(u, s, all); err != nil {
 		return err
 	}
-	result := &minimized{Input: all[0].name, Path: f.out, BytesBefore: all[0].in.Len(), StepsBefore: len(all[0].in.Steps)}
+	result := &minimized{form: form, Input: all[0].name, Path: f.out, BytesBefore: all[0].in.Len(), StepsBefore: len(all[0].in.Steps)}
 	if result.Path == "" {
 		result.Path = filepath.Base(all[0].name) + ".min"
 	}
@@ -154,9 +160,9 @@ func sameCover(ctx context.Context, shape *corpus.Shape, p *player, in *corpus.I
 
 func (f *minimizeFlags) finish(u *ui, small *corpus.Input, result *minimized) error {
 	contents := corpus.MarshalFile(small)
-	if strings.HasSuffix(result.Path, ".pcap") {
+	if isCapture(result.Path) {
 		var capture bytes.Buffer
-		if err := pcap.Write(&capture, small); err != nil {
+		if err := pcap.Write(&capture, small, result.form); err != nil {
 			return err
 		}
 		contents = capture.Bytes()
@@ -181,6 +187,9 @@ func (f *minimizeFlags) finish(u *ui, small *corpus.Input, result *minimized) er
 	}
 	return nil
 }
+
+// isCapture reports whether a name asks for a capture.
+func isCapture(path string) bool { return strings.HasSuffix(path, ".pcap") }
 
 func describe(bytes, steps int) string {
 	return fmt.Sprintf("%s in %s", count(bytes, "byte"), count(steps, "step"))

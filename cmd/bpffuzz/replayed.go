@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/corpus/pcap"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
@@ -41,14 +42,19 @@ type replayedStep struct {
 	Lines   []string `json:"lines"`
 	Ordered bool     `json:"lines_ordered"`
 
-	errno       string
-	in, out     []byte
-	given       []contextValue // fields of the context that the input sets
-	context     []contextValue
-	metaIn      int
-	metaOut     int
-	sameLayers  bool
-	otherLayers [2]string // before and after, where they differ
+	errno   string
+	in, out []byte
+	given   []contextValue // fields of the context that the input sets, those that are not 0
+	// contextGiven is set where the input has a context, if only one of zeros.
+	contextGiven bool
+	context      []contextValue
+	metaIn       int
+	metaOut      int
+	form         pcap.Form
+	noResult     bool // the type gives no packet back
+	timed        bool // Duration is known
+	sameLayers   bool
+	otherLayers  [2]string // before and after, where they differ
 }
 
 type contextValue struct {
@@ -107,6 +113,7 @@ func (r *replayer) last(ctx context.Context, in *corpus.Input) (s replayedStep, 
 	}
 	n := len(in.Steps) - 1
 	s = r.step(&in.Steps[n], &out.Steps[n])
+	s.timed = out.Have&corpus.HaveDuration != 0
 	s.Lines, s.Ordered = lines(r.subject.target, out)
 	r.events = nil
 	for _, e := range out.Events {
@@ -153,13 +160,14 @@ func (r *replayer) step(in *corpus.Step, out *corpus.StepOutcome) replayedStep {
 		Ret: out.Ret, Errno: int(out.Errno), Duration: out.Duration, errno: out.Errno.Error(),
 		in: bytes.Clone(in.Packet), out: bytes.Clone(out.Packet), metaIn: len(in.Meta),
 		In: hex.EncodeToString(in.Packet), Out: hex.EncodeToString(out.Packet), Changes: []change{},
-		given: contextValues(shape.Context, in.Context),
+		given: contextValues(shape.Context, in.Context), form: pcap.FormOf(shape), noResult: shape.NoResult,
+		contextGiven: len(in.Context) > 0,
 	}
+	s.context = contextValues(shape.Output, out.Context)
 	if out.Errno != 0 {
 		return s
 	}
 	s.Verdict = shape.VerdictName(out.Ret)
-	s.context = contextValues(shape.Output, out.Context)
 	s.Context = map[string]uint64{}
 	for _, v := range s.context {
 		s.Context[v.name] = v.value
@@ -167,7 +175,9 @@ func (r *replayer) step(in *corpus.Step, out *corpus.StepOutcome) replayedStep {
 			s.metaOut = int(min(v.value, uint64(len(s.out))))
 		}
 	}
-	s.Changes, s.otherLayers, s.sameLayers = compare(s.in, s.out[s.metaOut:])
+	if s.form == pcap.Frames {
+		s.Changes, s.otherLayers, s.sameLayers = compare(s.in, s.out[s.metaOut:])
+	}
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/bpffuzz/bpffuzz/corpus/pcap"
 )
@@ -45,27 +46,38 @@ func (o *opinion) text(runs int) string {
 
 func (s *replayedStep) result() string {
 	switch {
+	case s.Errno == int(syscall.ENODATA):
+		return "not run, the event did not reach the program"
 	case s.Errno != 0:
 		return fmt.Sprintf("not run, BPF_PROG_RUN answered %d (%s)", s.Errno, s.errno)
-	case s.Verdict != "":
-		return fmt.Sprintf("%s (%d), %d ns", s.Verdict, int32(s.Ret), s.Duration)
 	}
-	return fmt.Sprintf("returned %d (%#x), %d ns", int32(s.Ret), s.Ret, s.Duration)
+	text := fmt.Sprintf("returned %d (%#x)", int32(s.Ret), s.Ret)
+	if s.Verdict != "" {
+		text = fmt.Sprintf("%s (%d)", s.Verdict, int32(s.Ret))
+	}
+	if s.timed {
+		text += fmt.Sprintf(", %d ns", s.Duration)
+	}
+	return text
 }
 
 func (s *replayedStep) write(b *strings.Builder) {
-	if len(s.given) > 0 {
+	switch {
+	case len(s.given) > 0:
 		fmt.Fprintf(b, "  context in: %s\n", contextText(s.given))
+	case s.contextGiven:
+		b.WriteString("  context in: 0 in each field\n")
 	}
 	if s.metaIn > 0 {
 		fmt.Fprintf(b, "  metadata in: %d bytes\n", s.metaIn)
 	}
-	b.WriteString("  packet in\n")
-	writeIndented(b, pcap.Text(s.in))
-	if s.Errno != 0 {
-		return
+	if s.form != pcap.Nothing {
+		fmt.Fprintf(b, "  %s in\n", s.form.Noun())
+		writeIndented(b, pcap.Text(s.in, s.form))
 	}
-	s.writeOutput(b)
+	if s.Errno == 0 && s.form != pcap.Nothing && !s.noResult {
+		s.writeOutput(b)
+	}
 	if text := contextText(s.context); text != "" {
 		fmt.Fprintf(b, "  context out: %s\n", text)
 	}
@@ -73,13 +85,18 @@ func (s *replayedStep) write(b *strings.Builder) {
 }
 
 func (s *replayedStep) writeOutput(b *strings.Builder) {
-	out := s.out[s.metaOut:]
+	out, noun := s.out[s.metaOut:], s.form.Noun()
 	if len(out) == 0 && len(s.in) > 0 {
-		b.WriteString("  packet out: none\n")
+		fmt.Fprintf(b, "  %s out: none\n", noun)
 		return
 	}
 	if bytes.Equal(s.in, out) {
-		b.WriteString("  packet out: the same\n")
+		fmt.Fprintf(b, "  %s out: the same\n", noun)
+		return
+	}
+	if s.form == pcap.Payload {
+		fmt.Fprintf(b, "  %s out\n", noun)
+		writeIndented(b, pcap.Text(out, s.form))
 		return
 	}
 	if s.sameLayers {
@@ -90,7 +107,7 @@ func (s *replayedStep) writeOutput(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "  packet out: %d bytes, %s -> %s\n", len(out), s.otherLayers[0], s.otherLayers[1])
-	writeIndented(b, pcap.Text(out))
+	writeIndented(b, pcap.Text(out, s.form))
 }
 
 // contextText leaves out what the length of the packet says as well.

@@ -17,7 +17,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the scripts in testdata/script, one for each behaviour. In them,
-// $OBJECTS has the compiled testdata/objects.c, $EXAMPLES the examples.
+// $OBJECTS has the compiled testdata/objects.c, $EXAMPLES the examples, $EVENTS the
+// objects of programs that run by events.
 //
 // Conditions: [bpf] for the capabilities to load and run programs, [root] for user
 // 0, [tmpfs] for mounting file systems in a namespace of one's own. Commands:
@@ -35,6 +36,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("OBJECTS", objects)
+			env.Setenv("EVENTS", filepath.Join(objects, "../../../fuzz/bpf/testdata/trigger"))
 			env.Setenv("EXAMPLES", filepath.Join(objects, "../../../examples"))
 			return nil
 		},

@@ -30,7 +30,7 @@ const macs = "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01"
 // toEthernet replaces the link-layer header of a packet by an Ethernet header.
 func toEthernet(b []byte, link layers.LinkType) ([]byte, error) {
 	switch link {
-	case layers.LinkTypeEthernet:
+	case layers.LinkTypeEthernet, linkTypeUser0:
 		return b, nil
 	case layers.LinkTypeRaw, linkTypeOldRaw, layers.LinkTypeIPv4, layers.LinkTypeIPv6:
 		return fromIP(b)

@@ -229,7 +229,7 @@ func TestWriteThenRead(t *testing.T) {
 	in := &corpus.Input{Steps: []corpus.Step{{Packet: frame}, {Packet: frame[:3]}, {Packet: []byte{}}}}
 	var buf, again bytes.Buffer
 	for _, w := range []*bytes.Buffer{&buf, &again} {
-		if err := Write(w, in); err != nil {
+		if err := Write(w, in, Frames); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -255,9 +255,41 @@ func (w *fullDisk) Write(b []byte) (int, error) {
 func TestWriteErrors(t *testing.T) {
 	in := &corpus.Input{Steps: []corpus.Step{{Packet: frame}}}
 	for _, room := range []int{0, 24, 50} {
-		if err := Write(&fullDisk{room}, in); err == nil || !strings.Contains(err.Error(), "writing pcap") {
+		if err := Write(&fullDisk{room}, in, Frames); err == nil || !strings.Contains(err.Error(), "writing pcap") {
 			t.Errorf("with room for %d bytes the error is %v", room, err)
 		}
+	}
+}
+
+// Bytes of an application come back as they were, and are not taken for headers.
+func TestPayload(t *testing.T) {
+	shape := &corpus.Shape{Packet: corpus.Bounds{Max: 4096}, Payload: true}
+	if form := FormOf(shape); form != Payload {
+		t.Fatalf("FormOf gives %d", form)
+	}
+	if form := FormOf(&corpus.Shape{}); form != Nothing {
+		t.Errorf("FormOf of a target without packets gives %d", form)
+	}
+	in := &corpus.Input{Steps: []corpus.Step{{Packet: []byte("GET / HTTP/1.1\r\n")}, {Packet: []byte{1}}, {}}}
+	var capture bytes.Buffer
+	if err := Write(&capture, in, Payload); err != nil {
+		t.Fatal(err)
+	}
+	if link := binary.LittleEndian.Uint32(capture.Bytes()[20:]); link != 147 {
+		t.Errorf("link type %d, want 147, USER0", link)
+	}
+	seeds, err := Read(&capture, Options{})
+	if err != nil || len(seeds.Warnings) > 0 || len(seeds.Inputs) != len(in.Steps) {
+		t.Fatalf("Read gives %+v, %v", seeds, err)
+	}
+	for i := range in.Steps {
+		if got := seeds.Inputs[i].Steps[0].Packet; !bytes.Equal(got, in.Steps[i].Packet) {
+			t.Errorf("packet %d is %q, was %q", i, got, in.Steps[i].Packet)
+		}
+	}
+	text := Text(in.Steps[0].Packet, Payload)
+	if want := "16 bytes\n00000000  47 45 54"; !strings.HasPrefix(text, want) || strings.Contains(text, "thernet") {
+		t.Errorf("Text gives\n%s", text)
 	}
 }
 
@@ -273,7 +305,7 @@ func TestText(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			text := Text(tt.packet)
+			text := Text(tt.packet, Frames)
 			for _, want := range tt.want {
 				if !strings.Contains(text, want) {
 					t.Errorf("no %q in\n%s", want, text)
@@ -307,7 +339,7 @@ func FuzzText(f *testing.F) {
 	f.Add(frame)
 	f.Add(append(bytes.Clone(frame[:14]), 0x4f, 0, 0, 60, 0, 0, 0, 0, 64, 6, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0x44, 3, 7, 0, 0x83, 0xff))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if text := Text(b); !strings.HasSuffix(text, "\n") {
+		if text := Text(b, Frames); !strings.HasSuffix(text, "\n") {
 			t.Errorf("text %q", text)
 		}
 	})

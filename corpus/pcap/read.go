@@ -51,7 +51,8 @@ func (o Options) withDefaults() Options {
 
 // Seeds is what was read.
 type Seeds struct {
-	// Inputs have one step each, whose packet starts with an Ethernet header.
+	// Inputs have one step each, whose packet starts with an Ethernet header, unless the
+	// capture is of payload (see Form).
 	Inputs []*corpus.Input
 	// Warnings say in one line each what was cut, skipped or ignored.
 	Warnings []string

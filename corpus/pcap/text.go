@@ -11,11 +11,14 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus/packet"
 )
 
-// Text shows a packet that starts with an Ethernet header to people: a line with
-// its headers and what their checksums are worth, a line per layer with its
-// fields as gopacket decodes them, and a hex dump. It never fails: what gopacket
+// Text shows a packet to people. Of frames there is a line with the headers and what
+// their checksums are worth, a line per layer with its fields as gopacket decodes
+// them, and a hex dump; of payload there is the dump. It never fails: what gopacket
 // cannot decode is said, and the rest shown.
-func Text(b []byte) string {
+func Text(b []byte, form Form) string {
+	if form != Frames {
+		return fmt.Sprintf("%d bytes\n%s", len(b), hex.Dump(b))
+	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "%d bytes: %s\n", len(b), headers(b))
 	s.WriteString(decoded(b))

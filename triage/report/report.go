@@ -46,7 +46,7 @@ func Renderer(opts Options) triage.Render {
 }
 
 // Render returns the files of a finding by name: report.txt, report.json,
-// input.pcap where the input has packets, and the original input as a corpus file.
+// input.pcap where the input has packets (link type Ethernet, USER0 for payload), and the original input as a corpus file.
 func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
 	json, err := JSON(f, opts)
 	if err != nil {
@@ -58,12 +58,20 @@ func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
 	}
 	if hasPacket(f.Input) {
 		var capture bytes.Buffer
-		if err := pcap.Write(&capture, f.Input); err != nil {
+		if err := pcap.Write(&capture, f.Input, formOf(f)); err != nil {
 			return nil, fmt.Errorf("writing the packets of finding %s: %w", f.Key, err)
 		}
 		files["input.pcap"] = capture.Bytes()
 	}
 	return files, nil
+}
+
+// formOf returns what the packets of a finding are.
+func formOf(f *triage.Finding) pcap.Form {
+	if f.Payload {
+		return pcap.Payload
+	}
+	return pcap.Frames
 }
 
 func hasPacket(in *corpus.Input) bool {

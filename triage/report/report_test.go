@@ -76,12 +76,37 @@ func sequence() *triage.Finding {
 	}
 }
 
+// payload is of a program that runs by events, with what an application sends.
+func payload() *triage.Finding {
+	context := make([]byte, 64)
+	context[8] = 3
+	in := &corpus.Input{Steps: []corpus.Step{
+		{Packet: []byte("RQ\x02\x00GET / HTTP/1.1"), Context: context},
+		{Packet: []byte("RQ\x01"), Context: make([]byte, 64)},
+		{Packet: []byte("RQ\x03")},
+	}}
+	return &triage.Finding{
+		Key: "verdict-route-1aefaf9e", Oracle: "verdict", Title: "step 0 returned 5 (0x5), which is no verdict of sk_msg",
+		Program: "route", Type: "sk_msg", Payload: true, Input: in, Original: in,
+		Steps: []triage.StepSummary{
+			{
+				Ret: 5, Given: []triage.FieldValue{{Name: "pieces", Value: 3}},
+				Gave: []triage.FieldValue{{Name: "errno", Value: 13}, {Name: "runs", Value: 1}},
+			},
+			{Errno: syscall.ENODATA, Gave: []triage.FieldValue{{Name: "errno", Value: 98}}},
+			{Ret: 1, Verdict: "SK_PASS", Packet: []byte("RQ\x04"), Changed: []corpus.Bounds{{Min: 2, Max: 2}}},
+		},
+		Events:      []corpus.Event{{Source: "trace", Text: "a request of 17 bytes"}},
+		Reliability: 10, Runs: 10, Executions: 36,
+	}
+}
+
 func TestGolden(t *testing.T) {
 	opts := Options{
 		Command: "bpffuzz replay -p prog prog.o FINDING",
 		Path:    func(key string) string { return "out dir/findings/" + key },
 	}
-	for name, f := range map[string]*triage.Finding{"simple": simple(), "sequence": sequence()} {
+	for name, f := range map[string]*triage.Finding{"simple": simple(), "sequence": sequence(), "payload": payload()} {
 		files, err := Render(f, opts)
 		if err != nil {
 			t.Fatal(err)

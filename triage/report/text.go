@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -27,6 +28,12 @@ func Text(f *triage.Finding, opts Options) string {
 		fmt.Fprintf(&s, ", minimised from %s in %d executions", inputSize(f.Original), f.Executions)
 	}
 	s.WriteString("\n")
+	switch {
+	case !hasPacket(f.Input):
+		s.WriteString("capture      none, since the input has no packets\n")
+	case f.Payload:
+		s.WriteString("capture      of link type USER0, since the program takes payload without headers\n")
+	}
 	if command := opts.command(f); command != "" {
 		fmt.Fprintf(&s, "\nreplay it with\n\n    %s\n", command)
 	}
@@ -87,19 +94,22 @@ func writeStep(s *strings.Builder, f *triage.Finding, i int) {
 	fmt.Fprintf(s, "\nstep %d", i)
 	if i >= len(f.Steps) {
 		s.WriteString(": did not run\n")
-		writeInput(s, in, nil)
+		writeInput(s, in, nil, formOf(f))
 		return
 	}
 	out := &f.Steps[i]
 	fmt.Fprintf(s, ": %s\n", result(out))
-	writeInput(s, in, out.Given)
-	if out.Errno == 0 {
-		writeOutput(s, in, out)
+	writeInput(s, in, out.Given, formOf(f))
+	writeFields(s, "context out: ", out.Gave)
+	if out.Errno == 0 && !out.NoResult {
+		writeOutput(s, in, out, formOf(f))
 	}
 }
 
 func result(out *triage.StepSummary) string {
 	switch {
+	case out.Errno == syscall.ENODATA:
+		return "the event did not reach the program"
 	case out.Errno != 0:
 		return fmt.Sprintf("BPF_PROG_RUN answered %d (%s)", int(out.Errno), out.Errno.Error())
 	case out.Verdict != "":
@@ -110,22 +120,30 @@ func result(out *triage.StepSummary) string {
 
 // writeInput shows the packet and whatever of the step is not its default; given are
 // the fields of its context.
-func writeInput(s *strings.Builder, in *corpus.Step, given []triage.FieldValue) {
-	for _, part := range []struct {
-		name  string
-		bytes []byte
-	}{{"metadata", in.Meta}, {"context", in.Context}, {"chance", in.Chance}} {
-		if len(part.bytes) > 0 {
-			fmt.Fprintf(s, "  %s %x\n", part.name, part.bytes)
-		}
+func writeInput(s *strings.Builder, in *corpus.Step, given []triage.FieldValue, form pcap.Form) {
+	writeBytes(s, "metadata", in.Meta)
+	switch {
+	case len(given) > 0:
+		writeFields(s, "context in: ", given)
+	case len(in.Context) > 0 && len(bytes.Trim(in.Context, "\x00")) == 0:
+		s.WriteString("  context in: 0 in each field\n")
+	default:
+		writeBytes(s, "context", in.Context)
 	}
-	writeFields(s, "context in: ", given)
+	writeBytes(s, "chance", in.Chance)
 	if in.CPU != 0 || in.Flags != 0 || in.Fault != 0 {
 		fmt.Fprintf(s, "  cpu %d, flags %#x, fault %d\n", in.CPU, in.Flags, in.Fault)
 	}
 	if len(in.Packet) > 0 {
-		s.WriteString("  packet in\n")
-		indent(s, pcap.Text(in.Packet))
+		fmt.Fprintf(s, "  %s in\n", form.Noun())
+		indent(s, pcap.Text(in.Packet, form))
+	}
+}
+
+// writeBytes shows bytes that nothing is known of, if there are any.
+func writeBytes(s *strings.Builder, name string, b []byte) {
+	if len(b) > 0 {
+		fmt.Fprintf(s, "  %s %x\n", name, b)
 	}
 }
 
@@ -149,11 +167,7 @@ func writeFields(s *strings.Builder, title string, fields []triage.FieldValue) {
 
 // writeOutput says in what metadata and packet differ from the input's, and shows
 // the packet if it does.
-func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
-	writeFields(s, "context out: ", out.Gave)
-	if out.NoResult {
-		return
-	}
+func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary, form pcap.Form) {
 	switch {
 	case bytes.Equal(in.Meta, out.Meta):
 	case len(out.Meta) == 0:
@@ -161,18 +175,22 @@ func writeOutput(s *strings.Builder, in *corpus.Step, out *triage.StepSummary) {
 	default:
 		fmt.Fprintf(s, "  metadata out: %x\n", out.Meta)
 	}
+	noun := form.Noun()
 	switch {
+	case len(out.Packet) == 0 && len(in.Packet) > 0:
+		fmt.Fprintf(s, "  %s out: none\n", noun)
+		return
 	case !bytes.Equal(in.Packet, out.Packet) && len(in.Packet) != len(out.Packet):
-		fmt.Fprintf(s, "  packet out: %s, %+d\n", count(len(out.Packet), "byte"), len(out.Packet)-len(in.Packet))
+		fmt.Fprintf(s, "  %s out: %s, %+d\n", noun, count(len(out.Packet), "byte"), len(out.Packet)-len(in.Packet))
 	case !bytes.Equal(in.Packet, out.Packet):
-		fmt.Fprintf(s, "  packet out: differs in bytes %s\n", ranges(out.Changed))
+		fmt.Fprintf(s, "  %s out: differs in bytes %s\n", noun, ranges(out.Changed))
 	case len(in.Packet) > 0:
-		s.WriteString("  packet out: the same\n")
+		fmt.Fprintf(s, "  %s out: the same\n", noun)
 		return
 	default:
 		return
 	}
-	indent(s, pcap.Text(out.Packet))
+	indent(s, pcap.Text(out.Packet, form))
 }
 
 func writeEvents(s *strings.Builder, events []corpus.Event) {

@@ -87,10 +87,17 @@ func (s *streams) detach(prog *ebpf.Program, attach ebpf.AttachType) error {
 	return link.RawDetachProgram(link.RawDetachProgramOptions{Target: s.maps[0].FD(), Program: prog, Attach: attach})
 }
 
+// Ports of the second connection. They are not those of the first, which may listen
+// at every address.
+const (
+	secondServerPort = 40003
+	secondClientPort = 40004
+)
+
 // second returns the ends of the second connection, which inputs do not choose.
 func second() (to, from Address) {
 	addr := netip.AddrFrom4([4]byte{127, 255, 0, 1})
-	return netip.AddrPortFrom(addr, serverPort), netip.AddrPortFrom(addr, clientPort)
+	return netip.AddrPortFrom(addr, secondServerPort), netip.AddrPortFrom(addr, secondClientPort)
 }
 
 // open makes fresh connections and puts them into the maps. Errno says that there
