@@ -51,6 +51,12 @@ test:
 race:
 	$(GO) test -race -timeout 15m ./corpus/... ./mutate/... ./triage/... ./fuzz
 
+# differential runs 10,000 packets through every program at hand, in batches and one
+# by one; test does the same with 2,000.
+.PHONY: differential
+differential:
+	BPFFUZZ_DIFFERENTIAL=1 $(GO) test -count=1 -run '^TestBatchRuns' $(PACKAGE)
+
 .PHONY: bench
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

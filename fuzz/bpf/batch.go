@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -12,6 +13,13 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 )
+
+// callTime is how many nanoseconds a call is to take at most: stopping waits for one,
+// and in that time its costs are next to nothing.
+const callTime = 1_000_000
+
+// maxStuck is how many calls in a row signals may interrupt before they got anywhere.
+const maxStuck = 1000
 
 // batchExecutor runs the steps of a batch with one BPF_PROG_RUN call, or few: the
 // program takes one packet after another from memory that it shares with us, where
@@ -95,7 +103,7 @@ func (b *batchExecutor) Cover() []byte { return b.inst.mem[:b.target().table.Len
 
 // Run implements fuzz.Executor. All inputs start from one map state, which is put
 // back before; what one of them changes the next ones see.
-func (b *batchExecutor) Run(context.Context) error {
+func (b *batchExecutor) Run(ctx context.Context) error {
 	clear(b.Cover())
 	if err := b.inst.state.restore(); err != nil {
 		return err
@@ -107,10 +115,12 @@ func (b *batchExecutor) Run(context.Context) error {
 		if i+1 < len(b.rows) {
 			end = b.rows[i+1]
 		}
-		b.runRow(first, end)
+		if err := b.runRow(ctx, first, end); err != nil {
+			return err
+		}
 	}
 	b.collect()
-	return b.runAlone()
+	return b.runAlone(ctx)
 }
 
 // plan divides the inputs into those that go into a batch and the others.
@@ -171,39 +181,66 @@ func (b *batchExecutor) describeContext(d, ctx []byte) {
 
 // runRow runs the descriptors [at, end), whose packets are alike in what a call
 // fixes.
-func (b *batchExecutor) runRow(at, end int) {
-	steps := b.batch.Slots()
-	header := b.inst.value[:instrument.BatchHeader]
-	native := binary.NativeEndian
+func (b *batchExecutor) runRow(ctx context.Context, at, end int) error {
+	stuck := 0
 	for at < end {
-		limit := min(end, at+b.stretch)
-		clear(header)
-		native.PutUint32(header[instrument.BatchIndex:], uint32(at))
-		native.PutUint32(header[instrument.BatchLimit:], uint32(limit))
-		packet := steps[b.jobs[at].slot].Packet
-		b.inst.run.SetData(packet, nil)
-		b.inst.run.SetContext(b.callContext(b.jobs[at].key, len(packet)), nil)
-		b.inst.run.SetRepeat(uint32(limit - at + 1))
-		errno := b.inst.run.DoLong()
-		next := int(native.Uint32(header[instrument.BatchIndex:]))
-		if errno == unix.EINTR {
-			next -= int(native.Uint32(header[instrument.BatchRunning:])) // its outcome is lost
-		} else if errno != 0 || next <= at {
-			b.fail(at, end)
-			return
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		b.adapt(next-at, limit-at)
+		limit := min(end, at+b.stretch)
+		b.begin(at, limit)
+		errno := b.inst.run.DoLong()
+		next := b.reached(errno)
+		if stuck++; next > at {
+			stuck = 0
+		}
+		if errno != 0 && errno != unix.EINTR || stuck > 0 && errno == 0 || stuck == maxStuck {
+			b.fail(at, end)
+			return nil
+		}
+		if errno == 0 {
+			b.adapt(next-at, limit-at)
+		}
 		at = next
 	}
+	return nil
 }
 
-// adapt learns how far calls get: each repetition behind an early stop is lost.
+// begin readies a call that runs descriptors [at, limit).
+func (b *batchExecutor) begin(at, limit int) {
+	header := b.inst.value[:instrument.BatchHeader]
+	native := binary.NativeEndian
+	clear(header)
+	native.PutUint32(header[instrument.BatchIndex:], uint32(at))
+	native.PutUint32(header[instrument.BatchLimit:], uint32(limit))
+	packet := b.batch.Slots()[b.jobs[at].slot].Packet
+	b.inst.run.SetData(packet, nil)
+	b.inst.run.SetContext(b.callContext(b.jobs[at].key, len(packet)), nil)
+	b.inst.run.SetRepeat(uint32(limit - at + 1))
+}
+
+// reached returns the descriptor with which to go on after a call. What a signal
+// interrupted before its outcome was stored has to run again.
+func (b *batchExecutor) reached(errno syscall.Errno) int {
+	header := b.inst.value[:instrument.BatchHeader]
+	next := int(binary.NativeEndian.Uint32(header[instrument.BatchIndex:]))
+	if errno == unix.EINTR {
+		next -= int(binary.NativeEndian.Uint32(header[instrument.BatchRunning:]))
+	}
+	return next
+}
+
+// adapt learns how far calls should go from one that ran done descriptors of wanted:
+// each repetition behind an early stop is lost, and nobody can stop a call.
 func (b *batchExecutor) adapt(done, wanted int) {
 	switch {
 	case done < wanted:
 		b.stretch = max(done, 1)
 	case wanted == b.stretch:
 		b.stretch = min(2*b.stretch, b.inst.batch.Slots)
+	}
+	if took := int(b.inst.run.Duration()) * (wanted + 1); took > callTime {
+		b.stretch = min(b.stretch, max(1, done*callTime/took))
 	}
 }
 
@@ -250,7 +287,7 @@ func (b *batchExecutor) collect() {
 
 // runAlone has the single executor run what did not fit into batches, from the
 // initial state.
-func (b *batchExecutor) runAlone() error {
+func (b *batchExecutor) runAlone(ctx context.Context) error {
 	if len(b.alone) == 0 {
 		return nil
 	}
@@ -258,6 +295,9 @@ func (b *batchExecutor) runAlone() error {
 	b.kept = b.kept[:0]
 	clear(e.Cover())
 	for _, i := range b.alone {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		in, out := b.batch.Input(i), b.batch.Outcome(i)
 		if err := e.prepare(e.hot, in); err != nil {
 			return err

@@ -119,10 +119,13 @@ func (e *executor) Batch() *fuzz.Batch { return e.batch }
 func (e *executor) Cover() []byte { return e.hot.covered() }
 
 // Run implements fuzz.Executor.
-func (e *executor) Run(context.Context) error {
+func (e *executor) Run(ctx context.Context) error {
 	e.hot.forget()
 	steps, outcomes := e.batch.Slots(), e.batch.Outcomes()
 	for n, i := 0, 0; i < e.batch.Len(); i++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		in := e.batch.Input(i)
 		if err := e.prepare(e.hot, in); err != nil {
 			return err
