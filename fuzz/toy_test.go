@@ -87,12 +87,13 @@ type toyRun struct {
 
 	sites    []cover.Comparison
 	compared map[int]cover.Compared // nil where nobody asks
+	step     int
 }
 
 // compare is a branch of the program.
 func (r *toyRun) compare(site int, a, b uint64) bool {
 	if r.compared != nil {
-		r.compared[site] = cover.Compared{Site: site, A: a, B: b}
+		r.compared[site] = cover.Compared{Site: site, Step: r.step, A: a, B: b}
 	}
 	c := &r.sites[site]
 	if c.Holds(a, b) {
@@ -142,6 +143,7 @@ func (e *toyExecutor) input(in *corpus.Input, outcomes []corpus.StepOutcome) {
 		if n := len(packet); n < e.toy.shape.MinPacket(packet) || n > e.toy.shape.Packet.Max {
 			panic(fmt.Sprintf("a packet of %d bytes reached the executor", n))
 		}
+		e.run.step = i
 		e.run.out = append(outcomes[i].Packet[:0], packet...)
 		outcomes[i].Ret = e.toy.prog(&e.run, packet)
 		outcomes[i].Packet = e.run.out

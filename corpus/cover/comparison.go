@@ -130,6 +130,11 @@ const (
 	MapValueBytes
 	// HelperResult is what the helper named Operand.Name returned.
 	HelperResult
+	// PacketLength is the length of the packet as the program sees it.
+	PacketLength
+	// MapEntry is the address of an entry of the map named Operand.Name, 0 where
+	// there is none.
+	MapEntry
 )
 
 // Operand is a compared value as a function of what was loaded: Transforms applied

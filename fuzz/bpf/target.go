@@ -101,6 +101,7 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	if err := t.inLab(t.climbCompare); err != nil {
 		return nil, err
 	}
+	t.lift()
 	return t, t.addFeedback(opts.Feedback)
 }
 

@@ -6,7 +6,6 @@ package solve
 
 import (
 	"context"
-	"slices"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -195,7 +194,7 @@ func (s *Solver) changes(in *corpus.Input, g goal) [][]edit {
 		if w.second {
 			o, now = &c.B, g.B
 		}
-		for _, p := range places(s.shape, in, o, now, c.Size) {
+		for _, p := range places(s.shape, in, g.Step, o, now, c.Size) {
 			x := uint64(0)
 			if b := p.bytes(in); b != nil {
 				x = load(b)
@@ -233,37 +232,36 @@ func (s *Solver) together(ctx context.Context, in *corpus.Input, goals []goal) e
 	return s.engine.Try(ctx, changed)
 }
 
-// places returns where in has the bytes of an operand that is now so much; later
-// steps come first since the log has what was compared last.
-func places(shape *corpus.Shape, in *corpus.Input, o *cover.Operand, now uint64, size int) []place {
+// places returns where in has, for one of its steps, the bytes of an operand that is
+// now so much.
+func places(shape *corpus.Shape, in *corpus.Input, step int, o *cover.Operand, now uint64, size int) []place {
+	if o.Offset < 0 || step >= len(in.Steps) {
+		return nil
+	}
 	var list []place
 	add := func(p place) {
 		if b := p.bytes(in); b != nil && (o.Eval(load(b))^now)&widest(size) == 0 {
 			list = append(list, p)
 		}
 	}
-	if o.Offset < 0 {
-		return nil
-	}
-	for i, step := range slices.Backward(in.Steps) {
-		p := place{index: i, at: o.Offset, size: o.Size}
-		switch o.Source {
-		case cover.PacketBytes:
-			add(p)
-		case cover.MetaBytes:
-			p.part = metaPart
-			add(p)
-		case cover.ContextField:
-			if p.part = contextPart; len(step.Context) == 0 && p.at+p.size <= shape.ContextSize {
-				list = append(list, p) // what a default context has there is not known here
-				continue
-			}
-			add(p)
+	p := place{index: step, at: o.Offset, size: o.Size}
+	switch o.Source {
+	case cover.PacketBytes:
+		p.at += shape.Hidden
+		add(p)
+	case cover.MetaBytes:
+		p.part = metaPart
+		add(p)
+	case cover.ContextField:
+		if p.part = contextPart; len(in.Steps[step].Context) == 0 && p.at+p.size <= shape.ContextSize {
+			return []place{p} // what a default context has there is not known here
 		}
-	}
-	for i := range in.Maps {
-		if o.Source == cover.MapValueBytes && in.Maps[i].Map == o.Name {
-			add(place{mapPart, i, o.Offset, o.Size})
+		add(p)
+	case cover.MapValueBytes:
+		for i := range in.Maps {
+			if in.Maps[i].Map == o.Name {
+				add(place{mapPart, i, o.Offset, o.Size})
+			}
 		}
 	}
 	return list
@@ -284,11 +282,9 @@ func lengths(shape *corpus.Shape, in *corpus.Input, c *cover.Comparison, g goal)
 		if c.Holds(a, b) != g.taken {
 			continue
 		}
-		for i := range slices.Backward(in.Steps) {
-			size := int64(len(in.Steps[i].Packet)) + int64(n-length)
-			if size >= 0 && size <= int64(shape.Packet.Max) {
-				list = append(list, []edit{{place: place{index: i}, grow: true, size: int(size)}})
-			}
+		size := int64(len(in.Steps[g.Step].Packet)) + int64(n-length)
+		if size >= 0 && size <= int64(shape.Packet.Max) {
+			list = append(list, []edit{{place: place{index: g.Step}, grow: true, size: int(size)}})
 		}
 	}
 	return list
