@@ -89,16 +89,29 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 // check refuses flags that make no sense before anything is loaded.
 func (f *runFlags) check() error {
-	switch f.executor {
-	case "auto", "batch", "single":
-	default:
-		return usageError("--executor %q: choose auto, batch or single", f.executor)
+	if err := checkExecutor(f.executor); err != nil {
+		return err
 	}
-	if f.workers < 1 || f.workers > 1024 {
-		return usageError("--workers %d: choose 1 to 1024", f.workers)
+	if err := checkWorkers(f.workers); err != nil {
+		return err
 	}
 	if f.duration < 0 {
 		return usageError("--duration %s: a run cannot end before it starts", f.duration)
+	}
+	return nil
+}
+
+func checkExecutor(name string) error {
+	switch name {
+	case "auto", "batch", "single":
+		return nil
+	}
+	return usageError("--executor %q: choose auto, batch or single", name)
+}
+
+func checkWorkers(n int) error {
+	if n < 1 || n > 1024 {
+		return usageError("--workers %d: choose 1 to 1024", n)
 	}
 	return nil
 }

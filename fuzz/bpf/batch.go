@@ -42,8 +42,8 @@ type batchExecutor struct {
 
 	// For sortJobs.
 	sorted []job
-	next   [batchSlots]int
-	table  [2 * batchSlots]keyEntry
+	next   []int
+	table  []keyEntry // twice as many as slots, a power of two
 }
 
 // newBatchExecutor makes an executor of batches on top of one that runs single
@@ -67,7 +67,7 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 	b := &batchExecutor{
 		single: single, inst: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
 		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
-		failed: make([]bool, n), stretch: n,
+		failed: make([]bool, n), stretch: n, next: make([]int, n), table: make([]keyEntry, 2*n),
 		looksAt: t.looksAt(layout.Packets), addresses: addresses,
 	}
 	return b, nil

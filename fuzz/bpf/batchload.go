@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,7 +47,7 @@ func (t *Target) batchLayout() (*instrument.BatchLayout, error) {
 		if t.plan.Looks().Socket() {
 			return nil, errors.New("the program looks at its packet's socket, whose addresses differ from call to call")
 		}
-		return instrument.NewBatchLayout(instrument.SKB, batchSlots, packet, packet), nil
+		return instrument.NewBatchLayout(instrument.SKB, cmp.Or(t.slots, batchSlots), packet, packet), nil
 	}
 	return nil, fmt.Errorf("programs of type %s cannot replace their packet", t.shape.Type)
 }
@@ -61,7 +62,7 @@ func (t *Target) xdpLayout() (*instrument.BatchLayout, error) {
 	if t.shape.Packet.Max > t.linear {
 		n = fragsSlots
 	}
-	l := instrument.NewBatchLayout(instrument.XDP, n, t.shape.Packet.Max, t.linear)
+	l := instrument.NewBatchLayout(instrument.XDP, cmp.Or(t.slots, n), t.shape.Packet.Max, t.linear)
 	l.Headroom, l.MetaInHead = room.Head, room.MetaInHead
 	l.MetaAlone = room.MetaInHead == room.MetaInTail // the packet moves in a way that is not understood
 	if room.Head > instrument.MaxHeadroom {

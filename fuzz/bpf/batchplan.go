@@ -199,7 +199,7 @@ func (b *batchExecutor) sortJobs() {
 	for i := range b.next {
 		b.next[i] = none
 	}
-	clear(b.table[:])
+	clear(b.table)
 	for i := range b.jobs {
 		entry := b.lookup(b.jobs[i].key)
 		if entry.count == 0 {
@@ -230,7 +230,7 @@ type keyEntry struct {
 func (b *batchExecutor) lookup(k key) *keyEntry {
 	hash := (k.header ^ k.wire<<8 ^ uint32(k.device)<<24 ^ uint32(k.queue)<<20) * 0x9e3779b1 >> 16
 	for ; ; hash++ {
-		entry := &b.table[hash%uint32(len(b.table))]
+		entry := &b.table[int(hash)&(len(b.table)-1)]
 		if entry.count == 0 || entry.key == k {
 			return entry
 		}

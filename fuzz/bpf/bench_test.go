@@ -2,57 +2,45 @@ package bpf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"testing"
-	"time"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
-	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/expr"
 )
 
-// example is a program whose speed is measured.
-type example struct{ name, file string }
+// exampleNames lists the programs whose speed is measured.
+func exampleNames() []string { return []string{"firewall", "balancer", "conntrack", "egress"} }
 
-func examples() []example {
-	return []example{{"xdp", "../../examples/firewall/target.yaml"}, {"tc", "../../examples/egress/target.yaml"}}
-}
-
-// load makes a target for a call for each packet.
-func (x example) load(b *testing.B) *Target {
-	b.Helper()
-	needKernel(b)
-	file, err := ReadTargetFile(x.file)
+// exampleTarget loads an example as its target file says, for batches.
+func exampleTarget(t testing.TB, name string) *Target {
+	t.Helper()
+	dir := filepath.Join("../../examples", name)
+	file, err := ReadTargetFile(filepath.Join(dir, "target.yaml"))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	obj, err := Open(file.Object)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	target, err := NewTarget(obj, Options{Program: file.Program, Setup: file.Setup(), Executor: "single"})
+	target, err := NewTarget(obj, Options{Program: file.Program, Setup: file.Setup(), Executor: executorBatch})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	return target
-}
-
-// cpuOf is what the calling thread, or the process, has used.
-func cpuOf(b *testing.B, who int) time.Duration {
-	b.Helper()
-	var u unix.Rusage
-	if err := unix.Getrusage(who, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // typical is a packet of 64 bytes that gets far into the examples: TCP to a port
@@ -64,132 +52,140 @@ func typical() []byte {
 	return packet
 }
 
-// ceiling is the CPU time of one call of the program as it is, in a bare loop. On
-// the calling thread.
-func ceiling(b *testing.B, target *Target, n int) time.Duration {
-	coll, err := ebpf.NewCollection(target.spec.Copy())
+// BenchmarkWays gives the parts of what bpffuzz bench compares one by one, for a
+// profile: processor time for an execution with packets of 64 bytes.
+func BenchmarkWays(b *testing.B) {
+	needBatches(b)
+	step := &corpus.Step{Packet: typical()}
+	for _, name := range exampleNames() {
+		target := exampleTarget(b, name)
+		small := target.bounded(64, 0)
+		for _, way := range []struct {
+			name string
+			open opener
+		}{
+			{BenchCall, small.workCall(step)},
+			{BenchInstrumented, small.workInstrumented(step)},
+			{BenchSingle, small.workSingle(step)},
+			{BenchBatch, small.workBatch(step, nil)},
+			{BenchJudged, small.workBatch(step, newJudge(b, target))},
+			{"mutate", workMutate(small)},
+		} {
+			b.Run(name+"/"+way.name, func(b *testing.B) { benchWork(b, way.open) })
+		}
+		b.Run(name+"/"+BenchLoop, func(b *testing.B) { benchEngine(b, small) })
+	}
+}
+
+// benchWork reports the processor time of one of b.N executions.
+func benchWork(b *testing.B, open opener) {
+	done := make(chan error)
+	go func() {
+		w, err := open(0)
+		if err == nil {
+			err = measured(b, w.do)
+			err = errors.Join(err, w.close())
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
+
+func measured(b *testing.B, do func(context.Context) (int, error)) error {
+	b.ReportAllocs()
+	b.ResetTimer()
+	before, err := cpuTime(unix.CLOCK_THREAD_CPUTIME_ID)
+	execs := 0
+	for execs < b.N && err == nil {
+		n := 0
+		n, err = do(b.Context())
+		execs += n
+	}
+	if err != nil {
+		return err
+	}
+	used, err := cpuTime(unix.CLOCK_THREAD_CPUTIME_ID)
+	b.ReportMetric(float64(used-before)/float64(execs), "cpu-ns/op")
+	return err
+}
+
+// workMutate fills each batch by mutating seeds, without an engine.
+func workMutate(t *Target) opener {
+	return func(worker int) (*work, error) {
+		e, err := t.NewExecutor(worker)
+		if err != nil {
+			return nil, err
+		}
+		mut, seeds, n := mutate.New(t.shape, mutate.Options{}), mutate.Seeds(t.shape), 0
+		return &work{close: e.Close, do: func(ctx context.Context) (int, error) {
+			batch := e.Batch()
+			batch.Reset()
+			for in := batch.Next(); in != nil; in = batch.Next() {
+				mut.Mutate(in, seeds[n/8%len(seeds)], seeds[n%len(seeds)])
+				batch.Commit()
+				n++
+			}
+			return len(batch.Slots()), e.Run(ctx)
+		}}, nil
+	}
+}
+
+// benchEngine reports the processor time of one of b.N executions of the engine, that
+// of all threads.
+func benchEngine(b *testing.B, target *Target) {
+	if b.N < 1000 {
+		return
+	}
+	b.ReportAllocs()
+	judge := newJudge(b, target)
+	b.ResetTimer()
+	before, err := cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer coll.Close()
-	call := kernel.NewRun(coll.Programs[target.program].FD())
-	in, out := typical(), make([]byte, 4096)
-	loop := func(n int) {
-		for range n {
-			call.SetData(in, out)
-			if errno := call.Do(); errno != 0 {
-				b.Fatal(errno)
-			}
-		}
+	if _, err := fuzz.Run(b.Context(), target, fuzz.Options{Seed: 1, Execs: uint64(b.N), Judge: judge}); err != nil {
+		b.Fatal(err)
 	}
-	loop(n / 10)
-	before := cpuOf(b, unix.RUSAGE_THREAD)
-	loop(n)
-	return (cpuOf(b, unix.RUSAGE_THREAD) - before) / time.Duration(n)
+	used, err := cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(used-before)/float64(b.N), "cpu-ns/op")
 }
 
-// instrumentedCeiling is the same with the instrumented program, whose coverage
-// and map marks nobody reads.
-func instrumentedCeiling(b *testing.B, e *executor, n int) time.Duration {
-	in, out := typical(), make([]byte, 4096)
-	loop := func(n int) {
-		for range n {
-			e.hot.run.SetData(in, out)
-			e.hot.run.SetContext(nil, nil)
-			if errno := e.hot.run.Do(); errno != 0 {
-				b.Fatal(errno)
-			}
-		}
-	}
-	loop(n / 10)
-	before := cpuOf(b, unix.RUSAGE_THREAD)
-	loop(n)
-	return (cpuOf(b, unix.RUSAGE_THREAD) - before) / time.Duration(n)
-}
-
-// alreadyFilled is the CPU time of one execution of a batch that nobody fills anew.
-func alreadyFilled(b *testing.B, e *executor, n int) time.Duration {
-	batch := e.Batch()
-	batch.Reset()
-	for in := batch.Next(); in != nil; in = batch.Next() {
-		in.Grow().CopyFrom(&corpus.Step{Packet: typical()})
-		batch.Commit()
-	}
-	loop := func(n int) {
-		for ; n > 0; n -= batch.Len() {
-			if err := e.Run(context.Background()); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	loop(n / 10)
-	before := cpuOf(b, unix.RUSAGE_THREAD)
-	loop(n)
-	return (cpuOf(b, unix.RUSAGE_THREAD) - before) / time.Duration(n)
-}
-
-// BenchmarkWhole runs the engine alone, for a profile.
-func BenchmarkWhole(b *testing.B) {
-	for _, x := range examples() {
-		b.Run(x.name, func(b *testing.B) {
-			target := x.load(b)
-			b.ReportMetric(float64(wholeLoop(b, target, max(b.N, 1000)).Nanoseconds()), "cpu-ns/op")
-		})
+// BenchmarkBars reports, in one run and side by side, how many executions there are
+// in the processor time of a bare call, and what oracles cost of the batch rate.
+func BenchmarkBars(b *testing.B) {
+	needBatches(b)
+	for _, name := range exampleNames() {
+		b.Run(name, func(b *testing.B) { benchBars(b, exampleTarget(b, name)) })
 	}
 }
 
-// wholeLoop is the CPU time of one execution of the engine, with mutation, coverage
-// and oracles: that of all threads, less what a shorter run takes.
-func wholeLoop(b *testing.B, target *Target, n int) time.Duration {
-	// Packets stay at 64 bytes: the kernel copies them in and out, which is no work of ours.
-	target.shape.Packet.Max = 64
-	judge := newJudge(b, target)
-	spend := func(execs int) time.Duration {
-		before := cpuOf(b, unix.RUSAGE_SELF)
-		result, err := fuzz.Run(context.Background(), target, fuzz.Options{
-			Seed: 1, Execs: uint64(execs), Judge: judge,
-			Triage: triage.Options{Program: target.program, Table: target.Table(), Shape: target.Shape()},
+func benchBars(b *testing.B, target *Target) {
+	verdict, err := expr.Compile("", "ret <= 65535", target.Shape())
+	if err != nil {
+		b.Fatal(err)
+	}
+	oracles, relations, err := triage.Oracles(target.Shape(), triage.OracleOptions{Invariants: []triage.Oracle{verdict}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		report, err := target.Bench(b.Context(), BenchOptions{
+			Sizes: []int{64}, Slots: []int{batchSlots}, Runs: 5, Oracles: oracles, Relations: relations,
 		})
 		if err != nil {
 			b.Fatal(err)
 		}
-		if result.Stats.Execs < uint64(execs) {
-			b.Fatalf("%d executions of %d", result.Stats.Execs, execs)
+		for i := range report.Rows {
+			row := &report.Rows[i]
+			b.ReportMetric(row.Ratio.Median, row.Way+"/"+strconv.Itoa(row.Size))
 		}
-		return cpuOf(b, unix.RUSAGE_SELF) - before
 	}
-	short := spend(n / 2)
-	return (spend(n+n/2) - short) / time.Duration(n)
-}
-
-// BenchmarkLoop compares, by CPU time and in one run, a bare loop of calls of the
-// uninstrumented program, the executor alone, and the engine. The ratios are what
-// the rest costs: 1 for nothing.
-func BenchmarkLoop(b *testing.B) {
-	for _, x := range examples() {
-		b.Run(x.name, func(b *testing.B) {
-			target := x.load(b)
-			const n = 200_000
-			var bare, instrumented, executor, whole time.Duration
-			for b.Loop() {
-				runtime.GC()
-				isolated(b, func() {
-					bare += ceiling(b, target, n)
-					e := open(b, target)
-					instrumented += instrumentedCeiling(b, e, n)
-					executor += alreadyFilled(b, e, n)
-				})
-				whole += wholeLoop(b, target, n)
-			}
-			per := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(b.N) }
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(per(bare), "ceiling-ns")
-			b.ReportMetric(per(instrumented)/per(bare), "instrumented/plain")
-			b.ReportMetric(per(bare)/per(executor), "ceiling/executor")
-			b.ReportMetric(per(bare)/per(whole), "ceiling/whole")
-			b.ReportMetric(per(whole), "whole-ns")
-		})
-	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkRestore shows that putting maps back costs what a run touched, whatever
@@ -227,35 +223,34 @@ func benchmarkRestore(b *testing.B, entries uint32, in *corpus.Input) {
 	isolated(b, func() {
 		e := open(b, target)
 		run(b, e, slices.Repeat([]*corpus.Input{in}, slots)...)
-		b.ReportAllocs()
-		b.ResetTimer()
-		before := cpuOf(b, unix.RUSAGE_THREAD)
-		for n := 0; n < b.N; n += slots {
-			if err := e.Run(b.Context()); err != nil {
-				b.Error(err)
-			}
+		err := measured(b, func(ctx context.Context) (int, error) { return slots, e.Run(ctx) })
+		if err != nil {
+			b.Error(err)
 		}
-		b.ReportMetric(float64((cpuOf(b, unix.RUSAGE_THREAD)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 	})
 }
 
 // BenchmarkMemory reports what one more worker takes, in memory that is in use.
 func BenchmarkMemory(b *testing.B) {
-	for _, x := range examples() {
-		b.Run(x.name, func(b *testing.B) {
-			target := x.load(b)
+	needKernel(b)
+	for _, name := range exampleNames() {
+		b.Run(name, func(b *testing.B) {
+			target := exampleTarget(b, name)
 			var grown int64
 			for b.Loop() {
 				before := resident(b)
-				var executors []*executor
+				var executors []fuzz.Executor
 				isolated(b, func() {
 					for range 4 {
-						e, err := newExecutor(target, 0)
+						e, err := target.NewExecutor(0)
 						if err != nil {
 							b.Fatal(err)
 						}
 						executors = append(executors, e)
-						run(b, e, slices.Repeat([]*corpus.Input{steps(corpus.Step{Packet: typical()})}, slots)...)
+						fillBatch(e.Batch(), &corpus.Step{Packet: typical()})
+						if err := e.Run(b.Context()); err != nil {
+							b.Fatal(err)
+						}
 					}
 					grown += (resident(b) - before) / int64(len(executors))
 					for _, e := range executors {

@@ -62,11 +62,16 @@ func (e *executor) setData(inst *instance, s *corpus.Step, ctx, out []byte) {
 	if row.result == noResult {
 		out = nil
 	}
+	inst.run.SetData(e.dataOf(s, ctx), out)
+}
+
+// dataOf returns what data_in is for the step in that context.
+func (e *executor) dataOf(s *corpus.Step, ctx []byte) []byte {
 	data := e.withMeta(s)
-	if row.headerless != nil && row.headerless(ctx) {
+	if row := &e.target.row; row.headerless != nil && row.headerless(ctx) {
 		data = data[min(ethernet, len(data)):]
 	}
-	inst.run.SetData(data, out)
+	return data
 }
 
 // withMeta returns the packet with its metadata before it.

@@ -60,6 +60,7 @@ type Target struct {
 	notes   []string
 	linear  int    // size of the largest packet without fragments
 	mode    string // Options.Executor
+	slots   int    // of a batch; 0 for what suits the packets
 	reused  reusedMaps
 	feed    []feedbackMap // what guides besides the edges
 	loaded  *Loaded       // not nil where the program was in the kernel before
