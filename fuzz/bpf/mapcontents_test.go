@@ -134,28 +134,3 @@ func TestSetTailCalls(t *testing.T) {
 		})
 	}
 }
-
-func TestSetVariables(t *testing.T) {
-	spec := testSpec()
-	if err := setVariables(spec, map[string]any{"port": "be(443)", "name": "ab", "raw": "000102030405060708090a0b"}); err != nil {
-		t.Fatal(err)
-	}
-	if got := spec.Variables["port"].Value; !bytes.Equal(got, []byte{1, 0xbb}) {
-		t.Errorf("port is %x", got)
-	}
-	if got := spec.Variables["name"].Value; string(got) != "ab\x00\x00\x00\x00\x00\x00" {
-		t.Errorf("name is %q", got)
-	}
-	for _, tt := range []struct {
-		name  string
-		value any
-		want  string
-	}{
-		{"prt", 1, `variables: the object has no variable "prt"; did you mean port?`},
-		{"port", Located{"t.yaml:3", "65536"}, "t.yaml:3: variable port: 65536 does not fit 2 bytes (0 to 65535)"},
-	} {
-		if err := setVariables(spec, map[string]any{tt.name: tt.value}); err == nil || err.Error() != tt.want {
-			t.Errorf("got  %v\nwant %s", err, tt.want)
-		}
-	}
-}
