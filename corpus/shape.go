@@ -45,6 +45,9 @@ type Shape struct {
 	Closed   bool
 	// Maps lists the maps whose contents a run may read or write, in the object's order.
 	Maps []MapShape
+	// Tables lists the maps that a run reads and whose contents are no data, such as
+	// programs, devices and sockets: Name, Kind, KeySize and Keys, where there are any.
+	Tables []MapShape
 	// Chance names the helpers with which the program reads time or chance, so that the
 	// same input need not give the same outcome.
 	Chance []string

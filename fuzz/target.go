@@ -59,7 +59,7 @@ type Comparer interface {
 // KeyLogger is a Comparer that can also tell what a run looked up in maps.
 type KeyLogger interface {
 	// Keys appends to dst the lookups of the last Compare, in the order of the code and
-	// one a call site, as they were the last time. Their bytes are the executor's and
-	// valid until it runs again.
+	// for each call site those that came last, oldest first. Their bytes are the
+	// executor's and valid until it runs again.
 	Keys(dst []cover.Lookup) []cover.Lookup
 }

@@ -86,6 +86,7 @@ func (e *executor) Compare(_ context.Context, in *corpus.Input, dst []cover.Comp
 	if err := e.prepare(e.compare, in); err != nil {
 		return dst, err
 	}
+	e.compare.clearLookups()
 	e.grow(len(in.Steps))
 	var outcome corpus.StepOutcome
 	for i := range in.Steps {

@@ -247,3 +247,87 @@ func targetOf(t testing.TB, code asm.Instructions) *Target {
 	}
 	return target
 }
+
+// Of each call that finds entries by their keys the last keys are told, with whether
+// there was an entry.
+func TestKeys(t *testing.T) {
+	needKernel(t)
+	lookup := func(fn asm.BuiltinFunc, name string, key int64) asm.Instructions {
+		return asm.Instructions{
+			asm.StoreImm(asm.R10, -8, key, asm.Word),
+			asm.LoadMapPtr(asm.R1, 0).WithReference(name),
+			asm.Mov.Reg(asm.R2, asm.R10),
+			asm.Add.Imm(asm.R2, -8),
+			fn.Call(),
+		}
+	}
+	index := func(fn asm.BuiltinFunc, key int32) asm.Instructions {
+		code := asm.Instructions{
+			asm.LoadMapPtr(asm.R1, 0).WithReference("devs"),
+			asm.Mov.Imm(asm.R2, key),
+			asm.Mov.Imm(asm.R3, 0),
+			fn.Call(),
+		}
+		if fn == asm.FnTailCall {
+			code[0], code[1], code[2] = asm.Mov.Reg(asm.R1, asm.R6), asm.LoadMapPtr(asm.R2, 0).WithReference("progs"), asm.Mov.Imm(asm.R3, key)
+		}
+		return code
+	}
+	code := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1).WithSymbol("keys")}
+	for _, part := range []asm.Instructions{
+		lookup(asm.FnMapLookupElem, "hash", 7),
+		lookup(asm.FnMapLookupElem, "hash", 8),
+		lookup(asm.FnMapDeleteElem, "hash", 7),
+		lookup(asm.FnMapDeleteElem, "hash", 7),
+		index(asm.FnRedirectMap, 0),
+		index(asm.FnRedirectMap, 3),
+		index(asm.FnTailCall, 1),
+		index(asm.FnTailCall, 0),
+		{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	} {
+		code = append(code, part...)
+	}
+	spec := &ebpf.CollectionSpec{
+		Programs: map[string]*ebpf.ProgramSpec{
+			"keys": {Name: "keys", Type: ebpf.XDP, License: "GPL"},
+			"end":  {Name: "end", Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1).WithSymbol("end"), asm.Return()}},
+		},
+		Maps: map[string]*ebpf.MapSpec{
+			"hash":  {Name: "hash", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 4, Contents: []ebpf.MapKV{{Key: uint32(7), Value: uint32(1)}}},
+			"devs":  {Name: "devs", Type: ebpf.DevMap, KeySize: 4, ValueSize: 4, MaxEntries: 4, Contents: []ebpf.MapKV{{Key: uint32(0), Value: uint32(1)}}},
+			"progs": {Name: "progs", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 4, Contents: []ebpf.MapKV{{Key: uint32(0), Value: "end"}}},
+		},
+	}
+	// Something to compare, without which there is no variant that logs.
+	spec.Programs["keys"].Instructions = append(asm.Instructions{
+		asm.LoadMem(asm.R0, asm.R1, xdpOffQueue, asm.Word).WithSymbol("keys"),
+		{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JEq).SetSource(asm.ImmSource), Dst: asm.R0, Constant: 99, Offset: 0},
+		code[0].WithSymbol(""),
+	}, code[1:]...)
+	target, err := NewTarget(FromSpec("keys.o", spec), Options{Program: "keys"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys := target.shape.Maps[0].Keys; len(keys) != 1 || binary.NativeEndian.Uint32(keys[0]) != 7 {
+		t.Errorf("the map has keys %v", keys)
+	}
+	if tables := target.shape.Tables; len(tables) != 2 || tables[0].Kind != "devmap" || tables[1].Kind != "prog_array" {
+		t.Errorf("the other maps with entries are %+v", tables)
+	}
+	isolated(t, func() {
+		e := open(t, target)
+		for range 2 {
+			if _, err := e.Compare(t.Context(), &corpus.Input{Steps: []corpus.Step{{Packet: frame(60, 0)}}}, nil); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range e.Keys(nil) {
+				got = append(got, fmt.Sprintf("%s %d %v", l.Map, binary.NativeEndian.Uint32(l.Key), l.Found))
+			}
+			want := []string{"hash 7 true", "hash 8 false", "hash 7 true", "hash 7 false", "devs 0 true", "devs 3 false", "progs 1 false", "progs 0 true"}
+			if !slices.Equal(got, want) {
+				t.Errorf("keys %v, want %v", got, want)
+			}
+		}
+	})
+}

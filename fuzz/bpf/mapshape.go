@@ -87,6 +87,7 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 		KeySize:   int(m.KeySize),
 		ValueSize: int(m.ValueSize),
 		Lasting:   kind.lasting,
+		Keys:      initialKeys(m),
 	}
 	if m.Key != nil && sizeOf(m.Key) == int64(m.KeySize) {
 		shape.Key = flatten(m.Key, shape.KeySize)
@@ -99,6 +100,26 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 		}
 	}
 	return shape, true
+}
+
+// newTable describes a map whose contents are no data, by its initial keys.
+func newTable(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
+	shape := corpus.MapShape{Name: name, Kind: kindOf(m.Type).name, KeySize: int(m.KeySize), Keys: initialKeys(m)}
+	return shape, len(shape.Keys) > 0 && !isConstant(name)
+}
+
+// maxKeys bounds the initial keys that are known of a map.
+const maxKeys = 256
+
+// initialKeys returns the keys of a map's initial contents.
+func initialKeys(m *ebpf.MapSpec) [][]byte {
+	var keys [][]byte
+	for _, kv := range m.Contents[:min(len(m.Contents), maxKeys)] {
+		if key := bytesOf(kv.Key); len(key) == int(m.KeySize) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // lastingMaps lists the maps among names whose contents are no bytes that can be

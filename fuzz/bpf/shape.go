@@ -40,6 +40,8 @@ func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec,
 	for _, name := range mapsOf(spec, programs) {
 		if m, ok := newMapShape(name, spec.Maps[name]); ok {
 			shape.Maps = append(shape.Maps, m)
+		} else if m, ok := newTable(name, spec.Maps[name]); ok {
+			shape.Tables = append(shape.Tables, m)
 		}
 	}
 	return shape

@@ -20,6 +20,7 @@ type assignment struct {
 	site    map[useKey]int // index into layout.Sites
 	// operands are indices into layout.Operands, by comparison.
 	operands map[int]int
+	lookups  map[useKey]int // index into layout.Lookups
 }
 
 // useKey names a use of a function.
@@ -39,7 +40,7 @@ type siteKey struct {
 func (p *Plan) assign(rung Rung, variant Variant) *assignment {
 	a := &assignment{
 		probe: make([]int, len(p.edges)), via: make([][]int, len(p.edges)), skipped: make([]string, len(p.edges)),
-		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{}, operands: map[int]int{},
+		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{}, operands: map[int]int{}, lookups: map[useKey]int{},
 	}
 	switch variant {
 	case Trace:
@@ -52,6 +53,9 @@ func (p *Plan) assign(rung Rung, variant Variant) *assignment {
 	}
 	a.reach = a.layout.Size
 	a.assignSites(p, rung)
+	if variant == Compare {
+		a.assignLookups(p, rung)
+	}
 	a.layout.Size = max(a.layout.Size, 8)
 	return a
 }

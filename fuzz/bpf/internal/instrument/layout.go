@@ -30,6 +30,8 @@ type Layout struct {
 	Compared, ComparedSize int
 	// Operands lists the comparisons that are logged.
 	Operands []Operands
+	// Lookups lists the calls whose keys are logged (Compare only).
+	Lookups []Lookup
 	// Sites lists the places where maps are used. Those that mark the same thing
 	// share a cell and are listed once.
 	Sites []Site

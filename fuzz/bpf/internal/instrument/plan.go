@@ -74,6 +74,8 @@ type function struct {
 	usage *cfg.Usage
 	edges []int // indices in the plan, in order
 	uses  []use
+	// lookups are calls whose keys the compare variant logs.
+	lookups []lookup
 	// comparisons are indices in the plan, in order.
 	comparisons []int
 	// wayward is set when a call of the function may not come back.
@@ -137,6 +139,7 @@ func (p *Plan) analyze(fn *function, opts *Options) {
 	flow := fn.Flow(nil)
 	fn.depth, fn.depthOK = fn.StackDepth(flow)
 	fn.uses = findUses(fn.Func, flow, !fn.sub, opts)
+	fn.lookups = findLookups(fn.Func, flow, opts)
 	mentioned := fn.Mentioned()
 	for r := asm.R9; r >= asm.R6; r-- {
 		if !mentioned.Has(r) {
@@ -238,6 +241,7 @@ func (p *Plan) insertions(fn *function, a *assignment, mapName string) []inserti
 			list = append(list, insertion{place: before, insn: c.insn, code: e.probe(c.room, []access{c.access(cell)})})
 		}
 	}
+	list = append(list, a.lookupInsertions(fn, mapName)...)
 	for i := range fn.uses {
 		if site := a.siteOf(fn, i); site != nil && site.Off >= 0 {
 			u := &fn.uses[i]

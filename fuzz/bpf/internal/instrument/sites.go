@@ -181,17 +181,12 @@ func (u *use) code(mapName string, off int, keys bool) asm.Instructions {
 	if !keys {
 		return asm.Instructions{address(u.dst, mapName, off), asm.StoreImm(u.dst, 0, 1, asm.Word)}
 	}
-	stride := align(u.keySize)
-	code := asm.Instructions{
-		address(asm.R0, mapName, off),
-		asm.LoadMem(asm.R5, asm.R0, 0, asm.Word),
-		asm.Add.Imm(asm.R5, 1),
-		asm.StoreMem(asm.R0, 0, asm.R5, asm.Word),
-		asm.Add.Imm(asm.R5, Ring-1), // the count before, modulo the ring's size
-		asm.And.Imm(asm.R5, Ring-1),
-	}
-	code = append(code, scale(stride)...)
-	code = append(code, asm.Add.Reg(asm.R0, asm.R5))
+	return u.log(mapName, off, align(u.keySize))
+}
+
+// log stores the key into the slot of a ring whose count is at off.
+func (u *use) log(mapName string, off, stride int) asm.Instructions {
+	code := count1(mapName, off, stride)
 	for at := 0; at < u.keySize; {
 		width := u.width(at)
 		size := map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord}[width]
@@ -201,6 +196,28 @@ func (u *use) code(mapName string, off int, keys bool) asm.Instructions {
 		at += width
 	}
 	return code
+}
+
+// count1 counts at off, and leaves in r0 the address at which the slot for that
+// passage is siteHeader bytes away. It needs r5.
+func count1(mapName string, off, stride int) asm.Instructions {
+	code := asm.Instructions{
+		address(asm.R0, mapName, off),
+		asm.LoadMem(asm.R5, asm.R0, 0, asm.Word),
+		asm.Add.Imm(asm.R5, 1),
+		asm.StoreMem(asm.R0, 0, asm.R5, asm.Word),
+	}
+	return append(code, intoRing(asm.R0, stride)...)
+}
+
+// intoRing moves r from a ring's count, which is in r5, to the slot of the last passage.
+func intoRing(r asm.Register, stride int) asm.Instructions {
+	code := asm.Instructions{
+		asm.Add.Imm(asm.R5, Ring-1), // the count before, modulo the ring's size
+		asm.And.Imm(asm.R5, Ring-1),
+	}
+	code = append(code, scale(stride)...)
+	return append(code, asm.Add.Reg(r, asm.R5))
 }
 
 // scale multiplies r5 by the stride, with a shift where one does.
