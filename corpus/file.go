@@ -118,7 +118,7 @@ func (d *Dir) Load(add func(*Input), warn func(error)) error {
 			continue // another process took it away
 		}
 		if err != nil {
-			warn(errors.Join(err, d.setAside(entry.Name())))
+			warn(d.setAside(entry.Name(), err))
 			continue
 		}
 		add(in)
@@ -133,11 +133,11 @@ func (d *Dir) read(name string) (*Input, error) {
 		return nil, err
 	}
 	if isHash(name) && FileName(b) != name {
-		return nil, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name; it was moved to %s", path, d.corrupt())
+		return nil, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name", path)
 	}
 	in, err := UnmarshalFile(b)
 	if err != nil {
-		return nil, fmt.Errorf("corpus file %s is corrupted: %w; it was moved to %s", path, err, d.corrupt())
+		return nil, fmt.Errorf("corpus file %s is corrupted: %w", path, err)
 	}
 	return in, nil
 }
@@ -149,11 +149,17 @@ func isHash(name string) bool {
 
 func (d *Dir) corrupt() string { return filepath.Join(filepath.Dir(d.path), "corrupt") }
 
-func (d *Dir) setAside(name string) error {
-	if err := os.MkdirAll(d.corrupt(), 0o755); err != nil {
-		return err
+// setAside moves a file away that is not good for a reason, and returns the reason
+// with what became of the file.
+func (d *Dir) setAside(name string, reason error) error {
+	err := os.MkdirAll(d.corrupt(), 0o755)
+	if err == nil {
+		err = os.Rename(filepath.Join(d.path, name), filepath.Join(d.corrupt(), name))
 	}
-	return os.Rename(filepath.Join(d.path, name), filepath.Join(d.corrupt(), name))
+	if err != nil {
+		return fmt.Errorf("%w; it is left out and stays, as it cannot be moved: %w", reason, err)
+	}
+	return fmt.Errorf("%w; it was moved to %s", reason, d.corrupt())
 }
 
 // Add writes inputs, each to a file of its own, and returns when files and

@@ -17,6 +17,7 @@ import (
 type named struct {
 	name string
 	in   *corpus.Input
+	raw  bool // the bytes of a file that is no other kind of input
 }
 
 // maxSeedFiles bounds the files that are read from one directory.
@@ -34,7 +35,7 @@ func readInputs(path string, warn func(error)) ([]named, error) {
 		return readInputFile(path, warn)
 	}
 	if in, err := corpus.ReadFile(filepath.Join(path, "input")); err == nil {
-		return []named{{path, in}}, nil
+		return []named{{name: path, in: in}}, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func readInputFile(path string, warn func(error)) ([]named, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []named{{path, in}}, nil
+		return []named{{name: path, in: in}}, nil
 	}
 	seeds, err := pcap.ReadPath(path, pcap.Options{})
 	if err != nil {
@@ -90,9 +91,27 @@ func readInputFile(path string, warn func(error)) ([]named, error) {
 		if len(seeds.Inputs) > 1 {
 			name = fmt.Sprintf("%s, packet %d", path, i+1)
 		}
-		all = append(all, named{name, in})
+		all = append(all, named{name, in, seeds.Raw})
 	}
 	return all, nil
+}
+
+// noteRaw says that files were taken for packets as they are, which is what a mistyped
+// name looks like as well.
+func noteRaw(u *ui, path string, all []named) {
+	var raw []named
+	for _, n := range all {
+		if n.raw {
+			raw = append(raw, n)
+		}
+	}
+	switch {
+	case len(raw) == 0:
+	case len(raw) == 1:
+		u.say("note: %s is neither a corpus file nor a capture: its %s are taken as a raw packet", raw[0].name, count(len(raw[0].in.Steps[0].Packet), "byte"))
+	default:
+		u.say("note: %s in %s are neither corpus files nor captures: each is taken as a raw packet", count(len(raw), "file"), path)
+	}
 }
 
 func startsWith(path, mark string) (bool, error) {
@@ -122,5 +141,5 @@ func asSequence(path string, all []named) []named {
 	for _, one := range all {
 		in.Steps = append(in.Steps, one.in.Steps...)
 	}
-	return []named{{path, in}}
+	return []named{{name: path, in: in}}
 }

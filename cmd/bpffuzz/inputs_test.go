@@ -105,7 +105,7 @@ func joined(in *corpus.Input) string {
 }
 
 func TestAsSequence(t *testing.T) {
-	all := []named{{"a", packets("1", "2")}, {"b", packets("3")}}
+	all := []named{{name: "a", in: packets("1", "2")}, {name: "b", in: packets("3")}}
 	if got := asSequence("both", all); len(got) != 1 || joined(got[0].in) != "1+2+3" || got[0].name != "both" {
 		t.Errorf("sequence %+v", got)
 	}
@@ -151,7 +151,7 @@ func TestConform(t *testing.T) {
 func TestSeedsAlsoAsSequences(t *testing.T) {
 	var said strings.Builder
 	s := &seeds{u: &ui{stderr: &said}, shape: testShape()}
-	s.addAll([]named{{"a", packets("aaaa")}, {"b", packets("bbbb")}, {"long", packets(strings.Repeat("x", 99))}, {"c", packets("cccc")}, {"d", packets("dddd")}})
+	s.addAll([]named{{name: "a", in: packets("aaaa")}, {name: "b", in: packets("bbbb")}, {name: "long", in: packets(strings.Repeat("x", 99))}, {name: "c", in: packets("cccc")}, {name: "d", in: packets("dddd")}})
 	var got []string
 	for _, in := range s.inputs {
 		got = append(got, joined(in))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -120,7 +121,7 @@ func (f *targetFlags) options() (bpf.Options, error) {
 // openTarget makes the program that the flags mean a target.
 func (f *targetFlags) openTarget(opts bpf.Options) (*bpf.Target, error) {
 	if !f.kernel.loaded() {
-		object, err := bpf.Open(f.path())
+		object, err := f.openObject()
 		if err != nil {
 			return nil, err
 		}
@@ -146,11 +147,20 @@ func (f *targetFlags) openPlain() (*bpf.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	object, err := bpf.Open(f.path())
+	object, err := f.openObject()
 	if err != nil {
 		return nil, err
 	}
 	return bpf.LoadPlain(object, opts)
+}
+
+// openObject opens the object. An error has the line of the target file that names it.
+func (f *targetFlags) openObject() (*bpf.Object, error) {
+	object, err := bpf.Open(f.path())
+	if err != nil && f.object == "" {
+		return nil, fmt.Errorf("%s: object: %w", f.file.ObjectAt(), err)
+	}
+	return object, err
 }
 
 // prepare checks that a loaded program has something to guide the fuzzer, and makes

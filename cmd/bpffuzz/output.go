@@ -22,6 +22,7 @@ import (
 // moment, and stays when the process is killed.
 type output struct {
 	dir      string
+	claim    *claim
 	u        *ui
 	corpus   *corpusDir
 	findings *triage.Store
@@ -34,24 +35,42 @@ type output struct {
 	found []*triage.Finding // of this run
 }
 
-// openOutput opens or makes the directory. Command replays a finding, see
-// report.Options.
-func openOutput(dir, command string, u *ui) (*output, error) {
-	entries, err := corpus.OpenDir(filepath.Join(dir, "corpus"))
+// openOutput opens or makes the directory for who, and keeps it until it is closed.
+// Command replays a finding, see report.Options.
+func openOutput(dir string, who owner, command string, u *ui) (*output, error) {
+	held, err := claimDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	o := &output{dir: dir, u: u, corpus: &corpusDir{entries}, before: map[string]bool{}, command: command, started: time.Now()}
-	findings := filepath.Join(dir, "findings")
-	reports := report.Options{Command: command, Path: func(key string) string { return filepath.Join(findings, key) }}
+	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, command: command, started: time.Now()}
+	if err := o.open(who); err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return o, nil
+}
+
+func (o *output) open(who owner) error {
+	if err := who.settle(o.dir, o.u); err != nil {
+		return err
+	}
+	entries, err := corpus.OpenDir(filepath.Join(o.dir, "corpus"))
+	if err != nil {
+		return err
+	}
+	o.corpus = &corpusDir{entries}
+	findings := filepath.Join(o.dir, "findings")
+	reports := report.Options{Command: o.command, Path: func(key string) string { return filepath.Join(findings, key) }}
 	if o.findings, err = triage.OpenStore(findings, report.Renderer(reports)); err != nil {
-		return nil, err
+		return err
 	}
 	for _, key := range o.findings.Keys() {
 		o.before[key] = true
 	}
-	return o, o.startPlot()
+	return o.startPlot()
 }
+
+// Close lets other processes have the directory.
+func (o *output) Close() error { return o.claim.Close() }
 
 // corpusDir is a corpus.Dir that says what to do when the disk is full.
 type corpusDir struct{ *corpus.Dir }

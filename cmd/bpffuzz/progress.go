@@ -33,6 +33,14 @@ func (p *progress) tick(s fuzz.Stats) {
 	}
 }
 
+// said reports whether the last line is as good as one about s: it has the same second
+// and the same counts, but for executions.
+func (p *progress) said(s *fuzz.Stats) bool {
+	l := &p.last
+	return l.Elapsed > 0 && l.Elapsed.Round(time.Second) == s.Elapsed.Round(time.Second) &&
+		l.Edges == s.Edges && l.Corpus == s.Corpus && l.Findings == s.Findings
+}
+
 // introduce says once which executor was chosen, and why.
 func (p *progress) introduce(s *fuzz.Stats) {
 	if !p.spoken && s.Executor != "" {

@@ -152,6 +152,7 @@ func (f *targetFlags) readInputs(u *ui, paths []string, sequence bool) ([]named,
 		if err != nil {
 			return nil, err
 		}
+		noteRaw(u, path, inputs)
 		all = append(all, inputs...)
 	}
 	if len(all) == 0 {
@@ -177,7 +178,7 @@ func fitting(u *ui, s *subject, all []named) ([]named, error) {
 			}
 			continue
 		}
-		fit = append(fit, named{one.name, in})
+		fit = append(fit, named{name: one.name, in: in})
 	}
 	if len(fit) == 0 {
 		return nil, errors.Join(last)

@@ -47,8 +47,10 @@ Everything that is worth keeping goes to the output directory:
   findings/   a directory per finding: input, input.pcap, report.txt, report.json
   corrupt/    files of the corpus that could not be read
   stats.json  the state of the run, and plot.csv a line of it every three seconds
+  target.json the program that the directory is about
 
-A run on a directory that is there goes on from what it holds. With one worker, a
+A run on a directory that is there goes on from what it holds, if that is of the
+same program and no other process is at it. With one worker, a
 seed and a limit on executions, a run from an empty directory can be repeated
 exactly.`,
 		Example: `  bpffuzz run firewall.o
@@ -146,10 +148,10 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
-	if opts.Seeds, err = f.readSeeds(u, subject, out); err != nil {
-		return err
+	if opts.Seeds, err = f.readSeeds(u, subject, out); err == nil {
+		err = f.fuzz(ctx, u, subject, out, opts)
 	}
-	return f.fuzz(ctx, u, subject, out, opts)
+	return cmp.Or(err, out.Close())
 }
 
 func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
@@ -157,7 +159,11 @@ func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 		// The name is the object's: it must not lead elsewhere.
 		f.out = filepath.Join("bpffuzz-out", filepath.Base(filepath.Join("/", s.target.Shape().Program)))
 	}
-	return openOutput(f.out, replayCommand(&f.targetFlags), u)
+	who, err := newOwner(s, f.kernel.loaded())
+	if err != nil {
+		return nil, err
+	}
+	return openOutput(f.out, who, replayCommand(&f.targetFlags), u)
 }
 
 // fuzz runs the engine and says what it does and what came of it.
@@ -178,7 +184,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)
 		sayLive(u, s.target.LiveReport())
-		finish := f.finish(u, out, result)
+		finish := f.finish(u, out, result, progress.said(&result.Stats))
 		err = cmp.Or(err, progress.err, finish)
 	}
 	if err != nil {
@@ -190,10 +196,12 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	return nil
 }
 
-// finish writes and prints the last state.
-func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result) error {
+// finish writes and prints the last state, unless it was said a moment ago.
+func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result, said bool) error {
 	s := newSummary(&result.Stats, result.Findings, out)
-	u.say("%s", progressLine(&result.Stats, result.Stats.Rate()))
+	if !said {
+		u.say("%s", progressLine(&result.Stats, result.Stats.Rate()))
+	}
 	if n := result.Stats.Unconfirmed; n > 0 {
 		u.say("%s did not fail again alone and are not reported", count(int(n), "failing input"))
 	}

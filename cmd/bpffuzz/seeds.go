@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -21,10 +22,10 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 	warn := func(err error) { u.warn("%v", err) }
 	for _, key := range out.findings.Keys() {
 		if in, err := corpus.ReadFile(filepath.Join(out.findings.Path(key), "input")); err == nil {
-			seeds.add(named{"finding " + key, in})
+			seeds.add(named{name: "finding " + key, in: in})
 		}
 	}
-	err := out.corpus.Load(func(in *corpus.Input) { seeds.add(named{"an entry of the corpus", in}) }, warn)
+	err := out.corpus.Load(func(in *corpus.Input) { seeds.add(named{name: "an entry of the corpus", in: in}) }, warn)
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +33,15 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 		u.say("going on from %s of earlier runs in %s", count(n, "input"), out.dir)
 	}
 	given := len(seeds.inputs)
-	for _, path := range append(append([]string(nil), f.seeds...), f.file.Seeds...) {
+	for i, path := range append(append([]string(nil), f.seeds...), f.file.Seeds...) {
 		all, err := readInputs(path, warn)
+		if err != nil && i >= len(f.seeds) {
+			err = fmt.Errorf("%s: seeds: %w", f.file.SeedAt(i-len(f.seeds)), err)
+		}
 		if err != nil {
 			return nil, err
 		}
+		noteRaw(u, path, all)
 		u.detail("%s: %s", path, count(len(all), "seed"))
 		seeds.addAll(all)
 	}

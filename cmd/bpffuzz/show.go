@@ -124,7 +124,7 @@ func (f *showFlags) check(args []string) error {
 
 // showObject shows what f.read found.
 func (f *showFlags) showObject(ctx context.Context, u *ui) error {
-	object, err := bpf.Open(f.path())
+	object, err := f.openObject()
 	if err != nil {
 		return err
 	}

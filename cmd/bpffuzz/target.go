@@ -64,6 +64,9 @@ func (f *targetFlags) read(args []string) ([]string, error) {
 	if len(args) > 0 && (f.file.Object == "" || isELF(args[0])) {
 		f.object, args = args[0], args[1:]
 	}
+	if f.object == "" && f.file.Object == "" && f.config != "" {
+		return nil, usageError("no object: target file %s has none; write \"object: FILE\" into it, or name a compiled BPF object", f.config)
+	}
 	if f.object == "" && f.file.Object == "" {
 		return nil, usageError("no object: name a compiled BPF object, or a target file that has one with -c")
 	}

@@ -69,3 +69,28 @@ func TestHeadline(t *testing.T) {
 		}
 	}
 }
+
+// A tick that came with the end is not said twice.
+func TestProgressIsSaidOnce(t *testing.T) {
+	tick := fuzz.Stats{Elapsed: 3 * time.Second, Execs: 1000, Edges: 5, Corpus: 2}
+	for name, test := range map[string]struct {
+		change func(*fuzz.Stats)
+		said   bool
+	}{
+		"a moment later":      {func(s *fuzz.Stats) { s.Elapsed += 40 * time.Millisecond; s.Execs += 90 }, true},
+		"a second later":      {func(s *fuzz.Stats) { s.Elapsed += time.Second }, false},
+		"with an edge more":   {func(s *fuzz.Stats) { s.Edges++ }, false},
+		"with an entry more":  {func(s *fuzz.Stats) { s.Corpus++ }, false},
+		"with a finding more": {func(s *fuzz.Stats) { s.Findings++ }, false},
+		"nothing said as yet": {func(s *fuzz.Stats) { *s = fuzz.Stats{} }, false},
+	} {
+		p := &progress{last: tick}
+		now := tick
+		if test.change(&now); now.Elapsed == 0 {
+			p.last = fuzz.Stats{}
+		}
+		if got := p.said(&now); got != test.said {
+			t.Errorf("%s: said %t, want %t", name, got, test.said)
+		}
+	}
+}

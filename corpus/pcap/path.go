@@ -89,7 +89,7 @@ func readFile(path string, opts Options) (*Seeds, error) {
 }
 
 func rawPacket(path string, data []byte, limit int) *Seeds {
-	s := &Seeds{}
+	s := &Seeds{Raw: true}
 	if len(data) == 0 {
 		s.warn("%s: empty, skipped", path)
 		return s

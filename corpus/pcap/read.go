@@ -54,6 +54,8 @@ type Seeds struct {
 	// Inputs have one step each, whose packet starts with an Ethernet header, unless the
 	// capture is of payload (see Form).
 	Inputs []*corpus.Input
+	// Raw says that they are no capture's but the bytes of files, by ReadPath.
+	Raw bool
 	// Warnings say in one line each what was cut, skipped or ignored.
 	Warnings []string
 }

@@ -28,8 +28,8 @@ type TargetFile struct {
 	Maps MapContents
 	// TailCalls are programs by prog array and index.
 	TailCalls map[string]map[uint32]string
-	// places are "file:line" of prog arrays ("tail_calls.NAME") and oracles
-	// ("oracles.NAME").
+	// places are "file:line" of the object ("object"), seeds ("seeds[0]"), prog arrays
+	// ("tail_calls.NAME") and oracles ("oracles.NAME").
 	places map[string]string
 	// Type is what the program is loaded as, by bpftool's names; "" leaves that to its
 	// section.
@@ -92,6 +92,14 @@ func ParseTargetFile(path string, text []byte) (*TargetFile, error) {
 	}
 	return t, nil
 }
+
+// ObjectAt returns "file:line" of the object's name.
+func (t *TargetFile) ObjectAt() string { return t.places["object"] }
+
+// SeedAt returns "file:line" of one of Seeds.
+func (t *TargetFile) SeedAt(i int) string { return t.places[seedPlace(i)] }
+
+func seedPlace(i int) string { return fmt.Sprintf("seeds[%d]", i) }
 
 // OracleAt returns "file:line" of the oracle's switch, "" where there is none.
 func (t *TargetFile) OracleAt(name string) string { return t.places["oracles."+name] }

@@ -11,7 +11,10 @@ import (
 // keys lists what a target file may have at its top level.
 func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 	return map[string]setter{
-		"object":     func(n ast.Node, _ string) error { return t.readPath(r, n, "object", &t.Object) },
+		"object": func(n ast.Node, at string) error {
+			t.places["object"] = at
+			return t.readPath(r, n, "object", &t.Object)
+		},
 		"program":    func(n ast.Node, _ string) (err error) { t.Program, err = r.str(n, "program"); return err },
 		"variables":  func(n ast.Node, _ string) error { return t.readVariables(r, n) },
 		"maps":       func(n ast.Node, _ string) error { return t.readMaps(r, n) },
@@ -100,6 +103,7 @@ func (t *TargetFile) readTailCalls(r *yamlReader, n ast.Node) error {
 func (t *TargetFile) readSeeds(r *yamlReader, n ast.Node) error {
 	return r.list(n, "seeds", func(i int, n ast.Node) error {
 		t.Seeds = append(t.Seeds, "")
+		t.places[seedPlace(i)] = r.at(n)
 		return t.readPath(r, n, "seeds", &t.Seeds[i])
 	})
 }
