@@ -157,6 +157,10 @@ func TestOperands(t *testing.T) {
 			load(asm.R4, 10, asm.Byte), load(asm.R0, 11, asm.Byte), asm.LSh.Imm(asm.R0, 8), asm.Or.Reg(asm.R0, asm.R4),
 			asm.LSh.Imm(asm.R0, 16), asm.Or.Reg(asm.R0, asm.R3),
 		}, "packet[8:4]"},
+		"the upper bytes first": {[]asm.Instruction{
+			data, load(asm.R3, 10, asm.Byte), load(asm.R0, 11, asm.Byte), asm.LSh.Imm32(asm.R3, 16), asm.LSh.Imm32(asm.R0, 24), asm.Or.Reg32(asm.R0, asm.R3),
+			load(asm.R4, 8, asm.Byte), load(asm.R5, 9, asm.Byte), asm.LSh.Imm32(asm.R5, 8), asm.Or.Reg32(asm.R5, asm.R4), asm.Or.Reg32(asm.R0, asm.R5),
+		}, "packet[8:4]"},
 		"bytes that are no neighbours": {[]asm.Instruction{
 			data, load(asm.R0, 8, asm.Byte), load(asm.R3, 10, asm.Byte), asm.LSh.Imm(asm.R3, 8), asm.Or.Reg(asm.R0, asm.R3),
 		}, "?"},

@@ -97,24 +97,30 @@ func shift(o *cover.Operand) (by int, before []cover.Transform) {
 
 // ascending joins low and the bytes behind it, which are the upper ones.
 func ascending(low, high *cover.Operand) *value {
-	by, rest := shift(high)
-	if !neighbours(low, high) || len(low.Transforms) != 0 || len(rest) != 0 || by != 8*low.Size {
+	by, before := shift(low)
+	highBy, highBefore := shift(high)
+	if !neighbours(low, high) || len(before) != 0 || len(highBefore) != 0 || highBy-by != 8*low.Size {
 		return nil
 	}
-	n := *low
-	n.Size += high.Size
-	return &value{kind: number, number: n}
+	return joined(low, high, nil).with(lsh, uint64(by))
 }
 
 // descending joins bytes in network order with those behind them, the lower ones.
 func descending(first, second *cover.Operand) *value {
-	by, rest := shift(first)
-	if !neighbours(first, second) || by != 8*second.Size || !swapped(rest, first.Size) || !swapped(second.Transforms, second.Size) {
+	by, before := shift(second)
+	firstBy, firstBefore := shift(first)
+	if !neighbours(first, second) || firstBy-by != 8*second.Size || !swapped(firstBefore, first.Size) || !swapped(before, second.Size) {
 		return nil
 	}
-	n := *first
-	n.Size += second.Size
-	n.Transforms = []cover.Transform{{Action: cover.Swap, Value: uint64(n.Size)}}
+	all := uint64(first.Size + second.Size)
+	return joined(first, second, []cover.Transform{{Action: cover.Swap, Value: all}}).with(lsh, uint64(by))
+}
+
+// joined is the number in the bytes of a and of b behind it.
+func joined(a, b *cover.Operand, transforms []cover.Transform) *value {
+	n := *a
+	n.Size += b.Size
+	n.Transforms = transforms
 	return &value{kind: number, number: n}
 }
 
