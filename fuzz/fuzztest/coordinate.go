@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,11 +26,12 @@ func coordinate(f *testing.F, targets []Target) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt is not caught
 	flags, err := readFlags()
 	if err != nil {
 		f.Fatal(err)
 	}
-	c := &coordinator{f: f, flags: flags, quiet: make(chan struct{})}
+	c := &coordinator{f: f, flags: flags}
 	if err := c.run(ctx); err != nil {
 		f.Fatal(err)
 	}
@@ -42,60 +44,47 @@ type coordinator struct {
 	flags flags
 
 	mu            sync.Mutex
+	ending        func() // makes the process end
 	investigating bool
-	quiet         chan struct{} // closed when the last message was received
-	last          *message      // with Progress
+	gone          bool     // it did not, and was ended
+	last          *message // with Progress
 	failure       *failing
 	err           error
-	done          bool
 }
 
-// run starts the process and returns when it has ended.
+// run has a process fuzz and returns when it has ended.
 func (c *coordinator) run(ctx context.Context) error {
-	messages, theirMessages, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("making a pipe to the fuzzing process: %w", err)
-	}
-	defer messages.Close()
-	theirControl, control, err := os.Pipe()
-	if err != nil {
-		return errors.Join(fmt.Errorf("making a pipe to the fuzzing process: %w", err), theirMessages.Close())
-	}
-	defer control.Close()
 	flights, err := newFlights()
 	if err != nil {
-		return errors.Join(err, theirMessages.Close(), theirControl.Close())
+		return err
 	}
 	defer flights.Close()
-	cmd := workerCommand(theirMessages, theirControl, flights)
-	err = errors.Join(cmd.Start(), theirMessages.Close(), theirControl.Close())
+	w, err := c.start(flights)
 	if err != nil {
-		return fmt.Errorf("starting the fuzzing process: %w", err)
+		return err
 	}
-	received := make(chan error, 1)
-	go func() {
-		received <- receive(messages, c.handle)
-		close(c.quiet)
-	}()
-	stopped := context.AfterFunc(ctx, func() { c.end(control, cmd.Process) })
-	exit := cmd.Wait()
+	stopped := context.AfterFunc(ctx, c.stop)
+	err = w.wait()
 	stopped()
-	if err := <-received; err != nil {
-		return fmt.Errorf("reading from the fuzzing process: %w", err)
-	}
-	if c.done || ctx.Err() != nil {
+	if err == nil || c.killed() {
 		return nil
 	}
-	return c.crashed(exit, flights)
+	return c.crashed(err, flights)
 }
 
-// workerCommand is this test binary with the same flags, as Go's engine starts it.
-func workerCommand(messages, control, flights *os.File) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], append([]string{"-test.fuzzworker"}, os.Args[1:]...)...)
-	cmd.Env = append(os.Environ(), workerMark+"=1")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	cmd.ExtraFiles = []*os.File{messages, control, flights}
-	return cmd
+func (c *coordinator) start(flights *os.File) (*workerProcess, error) {
+	c.mu.Lock() // the first message may come before the process is known
+	defer c.mu.Unlock()
+	w, err := startWorker(workerAll, flights, c.handle)
+	c.ending = sync.OnceFunc(func() { go c.end(w) })
+	return w, err
+}
+
+// killed reports whether the process was ended since it did not end by itself.
+func (c *coordinator) killed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
 }
 
 // grace is how long a process that is told to end may go on with what it is at.
@@ -103,19 +92,26 @@ const grace = 2 * time.Second
 
 // end tells the process to end, and ends it if it does not and is not looking into a
 // failure. What is worth keeping is on disk then.
-func (c *coordinator) end(control *os.File, process *os.Process) {
-	_ = control.Close()
+func (c *coordinator) end(w *workerProcess) {
+	w.tellToEnd()
 	select {
-	case <-c.quiet:
+	case <-w.silent:
 		return
 	case <-time.After(grace):
 	}
 	c.mu.Lock()
-	investigating := c.investigating
-	c.mu.Unlock()
-	if !investigating {
-		_ = process.Kill()
+	defer c.mu.Unlock()
+	if !c.investigating {
+		c.gone = true
+		w.kill()
 	}
+}
+
+// stop makes the process end.
+func (c *coordinator) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending()
 }
 
 // handle is called with one message after the other.
@@ -136,8 +132,8 @@ func (c *coordinator) handle(m *message) {
 		c.failure = m.Failure
 	case m.Error != "":
 		c.err = errors.New(m.Error)
-	case m.Done:
-		c.done = true
+	case m.Ending:
+		c.ending()
 	}
 }
 
@@ -189,24 +185,21 @@ func (c *coordinator) conclude() {
 	out := f.Output()
 	if c.failure.Seed != "" {
 		c.say("elapsed: %s, failure while testing seed corpus entry: %s/%s", "0s", f.Name(), c.failure.Seed)
-		c.write(out.Write, c.failure)
+		c.write(out, c.failure)
 		f.FailNow()
 	}
-	path, err := save(f.Name(), corpus.Decode(c.failure.Encoded))
-	c.write(out.Write, c.failure)
-	if err != nil {
-		f.Fatal(err)
-	}
+	c.write(out, c.failure)
+	path := c.failure.Path
 	fmt.Fprintf(out, "\nFailing input written to %s\nTo re-run:\ngo test -run=%s/%s\n", path, f.Name(), filepath.Base(path))
 	f.FailNow()
 }
 
-func (c *coordinator) write(write func([]byte) (int, error), failure *failing) {
+func (c *coordinator) write(w io.Writer, failure *failing) {
 	text := fmt.Sprintf("--- FAIL: %s (0.00s)\n%s\n", c.f.Name(), indent(failure.Text))
 	if failure.Details != "" {
 		text += indent(failure.Details) + "\n"
 	}
-	_, _ = write([]byte(text))
+	_, _ = io.WriteString(w, text)
 }
 
 func indent(text string) string {
@@ -227,22 +220,35 @@ func save(name string, in *corpus.Input) (string, error) {
 
 // crashed makes a failure of a process that ended by itself.
 func (c *coordinator) crashed(exit error, file *os.File) error {
-	status := "exit status 0"
-	if exit != nil {
-		status = exit.Error()
-	}
+	text := fmt.Sprintf("fuzzing process hung or terminated unexpectedly: %v", exit)
 	flights, err := mapFlights(file, c.flags.workers, 0)
 	if err != nil {
 		return err
 	}
-	for _, flight := range flights {
-		if in := flight.pending(); in != nil {
-			c.failure = &failing{
-				Text:    "fuzzing process hung or terminated unexpectedly: " + status,
-				Encoded: corpus.Encode(in),
-			}
-			return nil
+	var suspects []*corpus.Input
+	for i, flight := range flights {
+		in := flight.pending()
+		if in == nil {
+			continue
+		}
+		suspects = append(suspects, in)
+		w, err := startWorker(strconv.Itoa(i), file, func(*message) {})
+		if err != nil {
+			return err
+		}
+		if w.wait() != nil {
+			return c.suspect(in, text)
 		}
 	}
-	return fmt.Errorf("fuzzing process hung or terminated unexpectedly: %s", status)
+	if len(suspects) == 0 {
+		return errors.New(text)
+	}
+	return c.suspect(suspects[0], text+"\n(this input ran then; run again, it did not end the process)")
+}
+
+// suspect reports an input that ended the process.
+func (c *coordinator) suspect(in *corpus.Input, text string) error {
+	path, err := save(c.f.Name(), in)
+	c.failure = &failing{Text: text, Path: path}
+	return err
 }

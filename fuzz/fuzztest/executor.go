@@ -160,6 +160,8 @@ type call struct {
 	t      T
 	x      *execution
 	flight *flight
+	in     corpus.Input
+	steps  []corpus.Step // what in has room for
 }
 
 // require is what T asks for: an outcome that does not have it is not judged, and
@@ -192,12 +194,33 @@ func (j *judged) judge(in *corpus.Input, out *corpus.Outcome) error {
 	if inBatch && j.stopped.Load() {
 		return nil
 	}
-	c := v.call
+	return v.call.do(in, out)
+}
+
+// do calls the Func with a copy of in. What it gets is ordinary memory, so that a
+// goroutine that goes on with it reads another input at worst, and is found by -race.
+func (c *call) do(in *corpus.Input, out *corpus.Outcome) error {
+	for len(c.steps) < len(in.Steps) {
+		c.steps = append(c.steps, corpus.Step{})
+	}
+	c.in.Maps, c.in.Steps = in.Maps, c.steps[:len(in.Steps)]
+	for i := range in.Steps {
+		copyStep(&c.in.Steps[i], &in.Steps[i])
+	}
 	c.t.out = out
-	c.flight.begin(in)
-	err := c.x.call(j.fn, &c.t, in, out)
+	c.flight.begin(&c.in)
+	err := c.x.call(c.judged.fn, &c.t, &c.in, out)
 	c.flight.end()
 	return err
+}
+
+// copyStep makes dst an equal of src in memory of its own, which grows as needed.
+func copyStep(dst, src *corpus.Step) {
+	dst.Packet = append(dst.Packet[:0], src.Packet...)
+	dst.Meta = append(dst.Meta[:0], src.Meta...)
+	dst.Context = append(dst.Context[:0], src.Context...)
+	dst.Chance = append(dst.Chance[:0], src.Chance...)
+	dst.CPU, dst.Flags, dst.Fault = src.CPU, src.Flags, src.Fault
 }
 
 // view is the maps of an outcome, and ties it to the worker that made it.

@@ -19,14 +19,14 @@ type message struct {
 	Baseline *baseline `json:",omitempty"`
 	// Progress is the state of the run.
 	Progress *progress `json:",omitempty"`
+	// Ending says that the time is up: nothing new is begun.
+	Ending bool `json:",omitempty"`
 	// Investigating says that a failure is looked into, which is not to be interrupted.
 	Investigating bool `json:",omitempty"`
 	// Failure is a failing input.
 	Failure *failing `json:",omitempty"`
 	// Error ends the run: it is ours or the user's, not the program's.
 	Error string `json:",omitempty"`
-	// Lacks says with Error that this machine cannot run the program.
-	Lacks bool `json:",omitempty"`
 	// Done is the last message.
 	Done bool `json:",omitempty"`
 }
@@ -44,9 +44,10 @@ type progress struct {
 type failing struct {
 	// Text is what the Func reported, or an oracle's reason; Details shows the input.
 	Text, Details string
-	// Encoded is the input; Seed names the one of f.Add or testdata/fuzz that it is.
-	Encoded []byte
-	Seed    string `json:",omitempty"`
+	// Path is the file of the input; Seed names the one of f.Add or testdata/fuzz that
+	// it is instead.
+	Path string `json:",omitempty"`
+	Seed string `json:",omitempty"`
 }
 
 // sender writes messages, one a line. It is safe for concurrent use.

@@ -187,5 +187,5 @@ func describe(ctx context.Context, s *subject, rerun triage.Rerun, in *corpus.In
 	if err != nil {
 		return "", err
 	}
-	return report.Body(seen), nil
+	return fmt.Sprintf("\nprogram %s (%s)\n\n", seen.Program, seen.Type) + report.Body(seen), nil
 }

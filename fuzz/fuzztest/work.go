@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,8 +29,12 @@ const (
 )
 
 // workerMark is set in the environment of a process that works for coordinate: those
-// that Go's own engine starts have the same flags and do not have it.
-const workerMark = "BPFFUZZ_FUZZTEST_WORKER"
+// that Go's own engine starts have the same flags and do not have it. It is workerAll
+// or, for a process that runs again what ended another one, the index of its flight.
+const (
+	workerMark = "BPFFUZZ_FUZZTEST_WORKER"
+	workerAll  = "all"
+)
 
 // errFailed ends a run whose failure was sent.
 var errFailed = errors.New("an input fails")
@@ -38,17 +43,18 @@ var errFailed = errors.New("an input fails")
 func work(f *testing.F, targets []Target, fn Func) {
 	defer fuzzed(f)
 	send := newSender(os.NewFile(fdMessages, "messages"))
-	defer send.send(message{Done: true})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	go func() { // the other side closes it, or is gone
+	context.AfterFunc(ctx, stop) // a second interrupt is not caught
+	go func() {                  // the other side closes it, or is gone
 		_, _ = io.Copy(io.Discard, os.NewFile(fdControl, "control"))
 		stop()
 	}()
 	w := &session{f: f, fn: fn, send: send}
 	if err := w.run(ctx, targets); err != nil && !errors.Is(err, errFailed) {
-		send.send(message{Error: err.Error(), Lacks: lacking(err)})
+		send.send(message{Error: err.Error()})
 	}
+	send.send(message{Done: true})
 }
 
 // session is all that one process fuzzes.
@@ -62,6 +68,7 @@ type session struct {
 	seeds    []seed
 	cached   []*corpus.Input
 	traced   atomic.Bool
+	saved    bool     // a failing input was
 	progress progress // of the programs that were fuzzed before
 }
 
@@ -86,7 +93,33 @@ func (s *session) run(ctx context.Context, targets []Target) (err error) {
 	if err := s.mapFlights(subjects); err != nil {
 		return err
 	}
+	if n, err := strconv.Atoi(os.Getenv(workerMark)); err == nil {
+		return s.retry(ctx, subjects, n)
+	}
+	if s.flags.limit.time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.flags.limit.time)
+		defer cancel()
+	}
+	defer context.AfterFunc(ctx, func() { s.send.send(message{Ending: true}) })()
 	return s.takeTurns(ctx, subjects)
+}
+
+// retry calls the Func with the input of a flight, on each program that takes it. It
+// is not expected to return.
+func (s *session) retry(ctx context.Context, subjects []*subject, n int) error {
+	if n < 0 || n >= len(s.flights) {
+		return fmt.Errorf("running input %d again: there are %d", n, len(s.flights))
+	}
+	in := s.flights[n].pending()
+	s.flights = nil
+	for _, sub := range subjects {
+		s.seeds = []seed{{"", in}}
+		if err := s.testSeeds(ctx, sub, s.judged(sub)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeTurns fuzzes one program after the other, again and again where there is no
@@ -120,6 +153,10 @@ const (
 )
 
 func (s *session) mapFlights(subjects []*subject) (err error) {
+	if os.Getenv(workerMark) != workerAll { // they are there, and in use
+		s.flights, err = mapFlights(os.NewFile(fdFlights, "flights"), s.flags.workers, 0)
+		return err
+	}
 	room := 0
 	for _, sub := range subjects {
 		room = max(room, encodedRoom(sub.target.Shape()))
@@ -148,6 +185,11 @@ func (s *session) fuzz(ctx context.Context, sub *subject, until limit) error {
 	j.started = func() {
 		s.send.send(message{Baseline: &baseline{seeded, seeded, s.flags.workers}})
 	}
+	if until.time > 0 { // here, since the Func has to be told as well
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, until.time)
+		defer cancel()
+	}
 	defer context.AfterFunc(ctx, func() { j.stopped.Store(true) })()
 	opts.Progress = func(stats fuzz.Stats) { s.report(&stats, len(seeds)) }
 	result, err := fuzz.Run(ctx, j, opts)
@@ -169,7 +211,7 @@ func (s *session) judged(sub *subject) *judged {
 	j := &judged{
 		Target: sub.target, fn: s.fn,
 		tb:      func(int) *execution { return &execution{TB: s.f} },
-		flights: func(worker int) *flight { return s.flights[worker] },
+		flights: s.flight,
 		investigating: func() {
 			if !s.traced.Swap(true) {
 				s.send.send(message{Investigating: true})
@@ -183,6 +225,14 @@ func (s *session) judged(sub *subject) *judged {
 	return j
 }
 
+// flight returns that of a worker; nil where an input is run again.
+func (s *session) flight(worker int) *flight {
+	if worker >= len(s.flights) {
+		return nil
+	}
+	return s.flights[worker]
+}
+
 func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
 	seed := sub.given.Seed
 	if seed == 0 {
@@ -191,11 +241,11 @@ func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
 	shape := sub.target.Shape()
 	s.send.send(message{Note: fmt.Sprintf("%s (%s): %d edges, seed %d", shape.Program, shape.Type, sub.target.Table().Observable(), seed)})
 	opts := fuzz.Options{
-		Workers: s.flags.workers, Seed: seed, Duration: until.time, Execs: until.execs,
+		Workers: s.flags.workers, Seed: seed, Execs: until.execs,
 		Mutate: mutate.Options{Dictionary: sub.given.Dictionary, Operators: sub.given.Operators},
 		Judge:  sub.judge(j), StopOnFinding: true,
 		Triage: triage.Options{Table: sub.target.Table(), Shape: shape, MaxTime: s.flags.minimize.time, MaxExecs: int(s.flags.minimize.execs)},
-		Report: func(found *triage.Finding) error { s.sendFinding(sub, found); return nil },
+		Report: func(found *triage.Finding) error { return s.sendFinding(sub, found) },
 		Warn:   func(err error) { s.send.send(message{Note: err.Error()}) },
 	}
 	if s.flags.minimize == (limit{}) { // -fuzzminimizetime 0
@@ -207,19 +257,22 @@ func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
 	return opts
 }
 
-func (s *session) sendFinding(sub *subject, found *triage.Finding) {
+func (s *session) sendFinding(sub *subject, found *triage.Finding) error {
 	text := found.Title
 	if found.Oracle != funcName && !strings.HasPrefix(found.Oracle, "invariant-") {
 		text = found.Oracle + ": " + text
 	}
-	details := report.Body(found)
+	details := fmt.Sprintf("\nprogram %s (%s)\n\n", found.Program, found.Type) + report.Body(found)
 	for _, note := range found.Notes {
 		details += "\nnote: " + note
 	}
-	if len(sub.given.Program) == 0 {
-		details = fmt.Sprintf("program %s\n\n", found.Program) + details
+	if s.saved {
+		return nil // another worker was at it when the first failure ended the run
 	}
-	s.send.send(message{Failure: &failing{Text: text, Details: details, Encoded: corpus.Encode(found.Input)}})
+	s.saved = true
+	path, err := save(s.f.Name(), found.Input)
+	s.send.send(message{Failure: &failing{Text: text, Details: details, Path: path}})
+	return err
 }
 
 func (s *session) report(stats *fuzz.Stats, before int) {
