@@ -55,4 +55,23 @@ int xdp_frags(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* Writes into the last bytes, wherever they are, and moves the end. Byte 14 says by how much. */
+SEC("xdp.frags")
+int xdp_edit(struct xdp_md *ctx)
+{
+	__u32 len = bpf_xdp_get_buff_len(ctx);
+	__u8 mark[4] = { 0xca, 0xfe, 0xba, 0xbe };
+	__u8 how;
+
+	if (bpf_xdp_load_bytes(ctx, 14, &how, sizeof(how)))
+		return XDP_DROP;
+	if (bpf_xdp_store_bytes(ctx, len - sizeof(mark), mark, sizeof(mark)))
+		return XDP_ABORTED;
+	if (how == 1 && bpf_xdp_adjust_tail(ctx, -1000))
+		return XDP_ABORTED;
+	if (how == 2 && bpf_xdp_adjust_tail(ctx, 100))
+		return XDP_ABORTED;
+	return XDP_TX;
+}
+
 char _license[] SEC("license") = "GPL";
