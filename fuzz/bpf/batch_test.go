@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,8 @@ type difference struct {
 	want  []string // contexts that single runs leave, by slot; "" where they differ
 
 	packets, alone, contexts, unstable int
+	// listener is a socket that programs may find.
+	listener net.PacketConn
 }
 
 func newDifference(target *Target) (*difference, error) {
@@ -143,12 +146,16 @@ func newDifference(target *Target) (*difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.listener, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", listenPort))
+	if err != nil {
+		return nil, err
+	}
 	d.batch, err = newBatchExecutor(single)
 	return d, err
 }
 
 func (d *difference) close(t *testing.T) {
-	for _, err := range []error{d.batch.Close(), d.refs[0].Close(), d.refs[1].Close()} {
+	for _, err := range []error{d.listener.Close(), d.batch.Close(), d.refs[0].Close(), d.refs[1].Close()} {
 		if err != nil {
 			t.Error(err)
 		}
@@ -258,6 +265,9 @@ func (d *difference) single(t *testing.T) error {
 			return err
 		}
 	}
+	want := d.want
+	d.want = make([]string, len(want)) // from another state
+	defer func() { d.want = want }()
 	for _, i := range d.batch.alone {
 		if err := d.restore(); err != nil {
 			return err
