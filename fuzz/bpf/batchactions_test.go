@@ -4,10 +4,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Offsets of fields of __sk_buff that are pointers to a program or need care.
+// Offsets of the time stamp of __sk_buff and of its type.
 const (
-	skbOffData       = 76
-	skbOffDataEnd    = 80
 	skbOffTstamp     = 152
 	skbOffTstampType = 180
 )
