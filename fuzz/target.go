@@ -56,6 +56,29 @@ type Comparer interface {
 	Compare(ctx context.Context, in *corpus.Input, dst []cover.Compared) ([]cover.Compared, error)
 }
 
+// Scorer is an Executor that can tell how near the inputs of a batch came to making
+// comparisons go the other way.
+type Scorer interface {
+	// Scored lists the comparisons, as indices in the target's table and in ascending
+	// order, of which Score can tell. There may be none.
+	Scored() ([]int, error)
+	// Score is Run, and brings scores, which has an element for each comparison of
+	// the table, up to date: the Distance that an element has is the one to beat, 0
+	// for comparisons that are of no interest. Elements that no input has beaten keep their
+	// Distance and get -1 as Input.
+	Score(ctx context.Context, scores []Score) error
+}
+
+// Score is how near an input came to making a comparison go the other way.
+type Score struct {
+	// Distance is the bits in which operands differ that are compared for equality, the
+	// bits that they have in common where these are compared, else the difference. It
+	// says nothing about on which side of the comparison they are.
+	Distance uint64
+	// Input is the index in the batch of the first input with that distance, -1 for none.
+	Input int
+}
+
 // KeyLogger is a Comparer that can also tell what a run looked up in maps.
 type KeyLogger interface {
 	// Keys appends to dst the lookups of the last Compare, in the order of the code and

@@ -27,8 +27,12 @@ const maxStuck = 1000
 // the single executor does.
 type batchExecutor struct {
 	single *executor
-	inst   *batchInstance
-	batch  *fuzz.Batch
+	// inst is what ran last: hot, or scorer, which runs the same slots. The latter is
+	// loaded on demand and stays nil where it cannot be.
+	inst, hot, scorer *batchInstance
+	scorerTried       bool
+
+	batch *fuzz.Batch
 
 	looksAt looksAt
 	// addresses are those of interfaces by index; that of lo, index 0, is zero.
@@ -65,7 +69,7 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 	}
 	n := layout.Slots
 	b := &batchExecutor{
-		single: single, inst: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
+		single: single, inst: inst, hot: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
 		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
 		failed: make([]bool, n), stretch: n, next: make([]int, n), table: make([]keyEntry, 2*n),
 		looksAt: t.looksAt(layout.Packets), addresses: addresses,
@@ -104,6 +108,11 @@ func (b *batchExecutor) Cover() []byte { return b.inst.mem[:b.target().table.Len
 // Run implements fuzz.Executor. All inputs start from one map state, which is put
 // back before; what one of them changes the next ones see.
 func (b *batchExecutor) Run(ctx context.Context) error {
+	b.inst = b.hot
+	return b.run(ctx)
+}
+
+func (b *batchExecutor) run(ctx context.Context) error {
 	clear(b.Cover())
 	if err := b.inst.state.restore(); err != nil {
 		return err
@@ -334,4 +343,6 @@ func (b *batchExecutor) Alone(ctx context.Context, in *corpus.Input, want corpus
 func (b *batchExecutor) Recreate(ctx context.Context) error { return b.single.Recreate(ctx) }
 
 // Close implements fuzz.Executor.
-func (b *batchExecutor) Close() error { return errors.Join(b.inst.Close(), b.single.Close()) }
+func (b *batchExecutor) Close() error {
+	return errors.Join(b.scorer.Close(), b.hot.Close(), b.single.Close())
+}

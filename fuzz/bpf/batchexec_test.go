@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func mustBatch(t testing.TB, target *Target) *batchExecutor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := b.inst.Close(); err != nil {
+		if err := errors.Join(b.scorer.Close(), b.hot.Close()); err != nil {
 			t.Error(err)
 		}
 	})

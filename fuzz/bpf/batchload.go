@@ -30,6 +30,7 @@ type batchInstance struct {
 	*instance
 	batch    *instrument.BatchLayout
 	value    []byte // of the batch map
+	shares   bool   // that map and memory are another instance's
 	attached link.Link
 }
 
@@ -73,11 +74,11 @@ func (t *Target) xdpLayout() (*instrument.BatchLayout, error) {
 
 // loadBatch loads the variant that runs batches, on an isolated thread.
 func (t *Target) loadBatch(l *instrument.BatchLayout) (*batchInstance, error) {
-	spec, err := t.rewrittenBatch(l)
+	spec, err := t.rewrittenBatch(l, instrument.None)
 	if err != nil {
 		return nil, err
 	}
-	inst, err := t.instantiate(spec, t.plan.Layout(t.step.Rung, instrument.Cover))
+	inst, err := t.instantiate(spec, t.plan.Layout(t.step.Rung, instrument.Cover), "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -88,9 +89,10 @@ func (t *Target) loadBatch(l *instrument.BatchLayout) (*batchInstance, error) {
 	return b, nil
 }
 
-// rewrittenBatch returns the collection with programs that run batches.
-func (t *Target) rewrittenBatch(l *instrument.BatchLayout) (*ebpf.CollectionSpec, error) {
-	entry, code, err := t.plan.RewriteBatch(t.step.Rung, l, coverMap, batchMap)
+// rewrittenBatch returns the collection with programs that run batches and score that
+// many comparisons.
+func (t *Target) rewrittenBatch(l *instrument.BatchLayout, scored instrument.Rung) (*ebpf.CollectionSpec, error) {
+	entry, code, err := t.plan.RewriteBatch(t.step.Rung, scored, l, coverMap, batchMap)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (t *Target) rewrittenBatch(l *instrument.BatchLayout) (*ebpf.CollectionSpec
 		spec.Programs[callee] = spec.Programs[t.program].Copy()
 	}
 	spec.Programs[t.program].Instructions = entry
-	spec.Maps[coverMap] = mappedValue(coverMap, t.plan.Layout(t.step.Rung, instrument.Cover).Size)
+	spec.Maps[coverMap] = mappedValue(coverMap, t.plan.ScoredLayout(t.step.Rung, scored).Size)
 	spec.Maps[batchMap] = mappedValue(batchMap, l.Size)
 	return spec, nil
 }
@@ -163,5 +165,8 @@ func (b *batchInstance) Close() error {
 	if b.attached != nil {
 		err = b.attached.Close()
 	}
-	return errors.Join(err, kernel.Unmap(b.value), b.instance.Close())
+	if !b.shares {
+		err = errors.Join(err, kernel.Unmap(b.value))
+	}
+	return errors.Join(err, b.instance.Close())
 }

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"syscall"
 
@@ -62,13 +63,22 @@ func (t *Target) loadOnly(variant instrument.Variant) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.instantiate(spec, t.plan.Layout(t.stepOf(variant).Rung, variant))
+	return t.instantiate(spec, t.plan.Layout(t.stepOf(variant).Rung, variant), "", nil)
 }
 
-// instantiate loads a collection whose coverage map has that layout.
-func (t *Target) instantiate(spec *ebpf.CollectionSpec, layout instrument.Layout) (*instance, error) {
+// instantiate loads a collection whose coverage map has that layout. The map of the
+// given name, "" for none, is one that is there already.
+func (t *Target) instantiate(spec *ebpf.CollectionSpec, layout instrument.Layout, name string, m *ebpf.Map) (*instance, error) {
+	replaced := t.reused
+	if m != nil {
+		replaced = maps.Clone(t.reused)
+		if replaced == nil {
+			replaced = reusedMaps{}
+		}
+		replaced[name] = m
+	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogDisabled: true},
+		MapReplacements: replaced, Programs: ebpf.ProgramOptions{LogDisabled: true},
 	})
 	if err != nil {
 		return nil, t.explain(err)

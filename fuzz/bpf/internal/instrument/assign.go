@@ -21,6 +21,7 @@ type assignment struct {
 	// operands are indices into layout.Operands, by comparison.
 	operands map[int]int
 	lookups  map[useKey]int // index into layout.Lookups
+	scores   map[int]int    // index into layout.Scores, by comparison
 }
 
 // useKey names a use of a function.
@@ -38,9 +39,14 @@ type siteKey struct {
 }
 
 func (p *Plan) assign(rung Rung, variant Variant) *assignment {
+	return p.assignScored(rung, variant, None)
+}
+
+// assignScored is assign with scores, of which scored says how many.
+func (p *Plan) assignScored(rung Rung, variant Variant, scored Rung) *assignment {
 	a := &assignment{
 		probe: make([]int, len(p.edges)), via: make([][]int, len(p.edges)), skipped: make([]string, len(p.edges)),
-		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{}, operands: map[int]int{}, lookups: map[useKey]int{},
+		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{}, operands: map[int]int{}, lookups: map[useKey]int{}, scores: map[int]int{},
 	}
 	switch variant {
 	case Trace:
@@ -50,8 +56,12 @@ func (p *Plan) assign(rung Rung, variant Variant) *assignment {
 	default:
 		a.assignProbes(p, rung)
 		a.assignLoops(p, rung)
+		a.reach = a.layout.Size
+		a.assignScores(p, scored)
 	}
-	a.reach = a.layout.Size
+	if variant != Cover {
+		a.reach = a.layout.Size
+	}
 	a.assignSites(p, rung)
 	if variant == Compare {
 		a.assignLookups(p, rung)

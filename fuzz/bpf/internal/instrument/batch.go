@@ -157,15 +157,22 @@ func (l *BatchLayout) Init(value []byte) {
 	}
 }
 
+// ScoredLayout is Layout of the Cover variant with scores.
+func (p *Plan) ScoredLayout(rung, scored Rung) Layout {
+	return p.assignScored(rung, Cover, scored).layout
+}
+
 // RewriteBatch returns the instructions of each program as they run in batches,
 // where mapName is the coverage map and batchName the batch map, and of the
 // entry program once more with the prologue. Prog arrays must hold programs
-// without: with it, a tail call would load another packet in mid-input.
-func (p *Plan) RewriteBatch(rung Rung, l *BatchLayout, mapName, batchName string) (entry asm.Instructions, all []asm.Instructions, err error) {
-	a := p.assign(rung, Cover)
+// without: with it, a tail call would load another packet in mid-input. With scored,
+// which says how many, the programs score comparisons; None means none.
+func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchName string) (entry asm.Instructions, all []asm.Instructions, err error) {
+	a := p.assignScored(rung, Cover, scored)
 	inserted := make(map[*function][]insertion, len(p.funcs))
 	for _, fn := range p.funcs {
 		inserted[fn] = append(marks(fn.Func, l.Packets, batchName), p.insertions(fn, a, mapName)...)
+		inserted[fn] = append(inserted[fn], a.scoreInsertions(p, fn, fn.emitter(a, mapName), batchName)...)
 	}
 	build := func(prog *program, first []insertion) (asm.Instructions, error) {
 		return prog.assemble(func(j int) []insertion {

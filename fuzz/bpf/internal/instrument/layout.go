@@ -30,6 +30,8 @@ type Layout struct {
 	Compared, ComparedSize int
 	// Operands lists the comparisons that are logged.
 	Operands []Operands
+	// Scores lists the comparisons that are scored (Cover only, in batches).
+	Scores []Score
 	// Lookups lists the calls whose keys are logged (Compare only).
 	Lookups []Lookup
 	// Sites lists the places where maps are used. Those that mark the same thing

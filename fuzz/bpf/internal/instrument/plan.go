@@ -221,12 +221,20 @@ func (prog *program) assemble(insertions func(j int) []insertion) (asm.Instructi
 	return out, nil
 }
 
+// emitter returns what writes probes for a function.
+func (fn *function) emitter(a *assignment, mapName string) *emitter {
+	e := &emitter{mapName: mapName, spill: -align(fn.depth), slots: fn.slots}
+	if a.pins(fn) {
+		e.pin, e.base = fn.pin, a.base(fn)
+	}
+	return e
+}
+
 // insertions returns everything that goes into one function.
 func (p *Plan) insertions(fn *function, a *assignment, mapName string) []insertion {
 	var list []insertion
-	e := emitter{mapName: mapName, spill: -align(fn.depth), slots: fn.slots}
-	if a.pins(fn) {
-		e.pin, e.base = fn.pin, a.base(fn)
+	e := fn.emitter(a, mapName)
+	if e.pin != asm.R0 {
 		list = append(list, insertion{place: onEntry, code: asm.Instructions{address(e.pin, mapName, e.base)}})
 	}
 	for _, i := range fn.edges {
