@@ -17,6 +17,7 @@ type Batch struct {
 	used     int // slots of committed inputs
 	count    int // committed inputs
 	maxSteps int
+	order    []int // see SetOrder
 }
 
 // NewBatch makes a batch of n slots in ordinary memory.
@@ -47,7 +48,7 @@ func NewBatchOver(steps []corpus.Step, maxSteps int) *Batch {
 }
 
 // Reset empties the batch.
-func (b *Batch) Reset() { b.used, b.count = 0, 0 }
+func (b *Batch) Reset() { b.used, b.count, b.order = 0, 0, nil }
 
 // Next returns the input to write next, or nil when the batch is full. It has no
 // steps yet; its Grow and CopyFrom hand out the slots. Calling Next again without
@@ -73,6 +74,16 @@ func (b *Batch) Commit() {
 	b.used += len(in.Steps)
 	b.count++
 }
+
+// SetOrder is for executors that put state back only before a batch. Their Run says
+// with it which slots ran on one state, in the order in which they did; an input
+// whose slots are not among them ran from the initial state. Order is the caller's
+// and stays valid until the executor runs the next batch.
+func (b *Batch) SetOrder(order []int) { b.order = order }
+
+// Order returns what SetOrder was told since Reset: nil where each input ran from
+// the initial state.
+func (b *Batch) Order() []int { return b.order }
 
 // Cap returns the number of slots.
 func (b *Batch) Cap() int { return len(b.steps) }

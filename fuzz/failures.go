@@ -107,10 +107,12 @@ func (f *failures) learn(oracle string, fresh bool) {
 }
 
 // investigate turns a failing input into a finding, or counts one that is known.
-func (f *failures) investigate(ctx context.Context, in *corpus.Input, failure *triage.Failure) error {
+// Batch is what it failed in, as in triage.Unconfirmed, and nil for the input alone.
+func (f *failures) investigate(ctx context.Context, in *corpus.Input, failure *triage.Failure, batch func() *triage.Unconfirmed) error {
 	w := f.worker
 	opts := w.run.opts.Triage
 	opts.Recreate = w.exec.Recreate
+	opts.Shape = allowing(opts.Shape, len(in.Steps))
 	claimed := ""
 	known := func(key string) bool {
 		if !w.run.findings.claim(key) {
@@ -129,7 +131,7 @@ func (f *failures) investigate(ctx context.Context, in *corpus.Input, failure *t
 	switch {
 	case errors.Is(err, triage.ErrUnconfirmed):
 		w.unconfirmed.Add(1)
-		return nil
+		return w.run.aside(batch())
 	case errors.Is(err, triage.ErrKnown):
 		return nil
 	case err != nil && ctx.Err() != nil:
@@ -140,4 +142,14 @@ func (f *failures) investigate(ctx context.Context, in *corpus.Input, failure *t
 		return errFinding
 	}
 	return nil
+}
+
+// allowing returns a shape whose inputs may have n steps.
+func allowing(shape *corpus.Shape, n int) *corpus.Shape {
+	if shape == nil || n <= shape.MaxSteps {
+		return shape
+	}
+	longer := *shape
+	longer.MaxSteps = n
+	return &longer
 }

@@ -3,6 +3,7 @@ package fuzz
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -21,7 +22,7 @@ func (w *worker) start(ctx context.Context) error {
 	}
 	defer close(w.run.seeded)
 	w.run.mu.Lock()
-	w.run.executor = w.exec.Describe()
+	w.run.executor = w.describe()
 	w.run.mu.Unlock()
 	shape := w.run.target.Shape()
 	for _, seeds := range [...][]*corpus.Input{w.run.opts.Seeds, mutate.Seeds(shape)} {
@@ -43,9 +44,18 @@ func (w *worker) start(ctx context.Context) error {
 	return nil
 }
 
-// try runs a seed, or what was solved, and keeps it if it covers something new.
+// describe says which executor this is, and why inputs run one by one.
+func (w *worker) describe() string {
+	if w.each == 0 {
+		return w.exec.Describe()
+	}
+	names := w.run.opts.Judge.EveryNeeding(w.each)
+	return fmt.Sprintf("single: each input alone, from the initial state, because %s is asked about every run and reads what batches do not record", strings.Join(names, ", "))
+}
+
+// try runs an input alone, has it judged and keeps it if it covers something new.
 func (w *worker) try(ctx context.Context, in *corpus.Input) error {
-	out, err := w.alone(ctx, in, corpus.HaveRet|corpus.HavePacket|corpus.HaveCover)
+	out, err := w.alone(ctx, in, corpus.HaveRet|corpus.HavePacket|corpus.HaveCover|w.each)
 	if err != nil {
 		return err
 	}
@@ -64,7 +74,7 @@ func (w *worker) try(ctx context.Context, in *corpus.Input) error {
 		}
 	}
 	if failure != nil {
-		return w.fail.investigate(ctx, in, failure)
+		return w.fail.investigate(ctx, in, failure, func() *triage.Unconfirmed { return w.unconfirmedAlone(in, failure) })
 	}
 	return nil
 }
@@ -90,7 +100,7 @@ func (w *worker) attribute(ctx context.Context, batch *Batch) error {
 	if err := w.attributeSequences(ctx, batch); err != nil {
 		return err
 	}
-	w.noted.merge(w.cover)
+	w.notedBy(batch).merge(w.cover)
 	return nil
 }
 

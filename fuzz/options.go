@@ -41,6 +41,9 @@ type Options struct {
 	// Report is called once for each new finding, from one goroutine at a time. An
 	// error ends the run.
 	Report func(*triage.Finding) error
+	// Unconfirmed is called for each failure that was looked into and did not happen
+	// again from the initial state, from one goroutine at a time. An error ends the run.
+	Unconfirmed func(*triage.Unconfirmed) error
 	// Progress is called every ProgressEvery (0 means 3 s), from one goroutine at a
 	// time; nil means never.
 	Progress      func(Stats)
@@ -70,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Report == nil {
 		o.Report = func(*triage.Finding) error { return nil }
+	}
+	if o.Unconfirmed == nil {
+		o.Unconfirmed = func(*triage.Unconfirmed) error { return nil }
 	}
 	return o
 }

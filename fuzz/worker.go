@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -26,20 +27,22 @@ type worker struct {
 	fail  *failures
 	solve *solving // nil where the executor is no Comparer
 
-	seen     *cover.Seen // what the worker knows: at least its snapshot
-	noted    unattributed
+	seen     *cover.Seen     // what the worker knows: at least its snapshot
+	noted    [2]unattributed // of batches without and with shared state
 	snapshot *corpus.Snapshot
-	cover    []byte   // of the last batch, kept while inputs run alone
-	failed   []failed // inputs of the batch that an oracle objected to
-	sampleIn int      // inputs until the next one that is judged alone
+	cover    []byte      // of the last batch, kept while inputs run alone
+	failed   []failed    // inputs of the batch that an oracle objected to
+	stateful []string    // oracles of those of them that failed because of others
+	sampleIn int         // inputs until the next one that is judged alone
+	each     corpus.Have // what oracles read on every execution and batches do not record
 
 	execs, failing, unconfirmed, solved atomic.Uint64
 }
 
-// failed is an input of the batch that an oracle objected to.
+// failed is an input of the batch that an oracle objected to, at one of its steps.
 type failed struct {
-	input   int
-	failure *triage.Failure
+	input, step int
+	failure     *triage.Failure
 }
 
 func newWorker(r *run, index int) *worker {
@@ -50,6 +53,7 @@ func newWorker(r *run, index int) *worker {
 	w.seen = cover.NewSeen(r.target.Table().Len())
 	w.fail = newFailures(w)
 	w.sampleIn = w.sampleStep()
+	w.each = r.opts.Judge.EveryNeeds() &^ (corpus.HaveRet | corpus.HavePacket)
 	return w
 }
 
@@ -88,11 +92,14 @@ func (w *worker) round(ctx context.Context) error {
 	}
 	w.fill(batch, int(limit))
 	w.run.unclaim(uint64(batch.Cap() - len(batch.Slots())))
+	if w.each != 0 {
+		return w.roundAlone(ctx, batch)
+	}
 	if err := w.exec.Run(ctx); err != nil {
 		return fmt.Errorf("running a batch: %w", err)
 	}
 	w.execs.Add(uint64(len(batch.Slots())))
-	fresh := w.seen.Adds(w.exec.Cover()) && w.noted.adds(w.exec.Cover(), w.seen)
+	fresh := w.seen.Adds(w.exec.Cover()) && w.notedBy(batch).adds(w.exec.Cover(), w.seen)
 	w.judge(batch) // reads outcomes, so before anything runs alone
 	if fresh {
 		w.cover = append(w.cover[:0], w.exec.Cover()...)
@@ -100,16 +107,57 @@ func (w *worker) round(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.investigate(ctx, batch); err != nil {
+		return err
+	}
+	return w.judgeSample(ctx, batch)
+}
+
+// investigate looks into the inputs of the batch that failed. Where one only fails
+// after others, so do most of those that fail alike: one of them is enough for now.
+func (w *worker) investigate(ctx context.Context, batch *Batch) error {
+	w.stateful = w.stateful[:0]
 	for _, f := range w.failed {
-		in, err := w.reproducible(ctx, batch, f.input, f.failure.Oracle)
+		if ctx.Err() != nil || slices.Contains(w.stateful, f.failure.Oracle) {
+			continue
+		}
+		in, err := w.reproducible(ctx, batch, f)
 		if err != nil {
 			return err
 		}
-		if err := w.fail.investigate(ctx, in, f.failure); err != nil {
+		before := w.unconfirmed.Load()
+		aside := func() *triage.Unconfirmed { return w.unconfirmedIn(batch, f) }
+		if err := w.fail.investigate(ctx, in, f.failure, aside); err != nil {
+			return err
+		}
+		if in != batch.Input(f.input) || w.unconfirmed.Load() > before {
+			w.stateful = append(w.stateful, f.failure.Oracle)
+		}
+	}
+	return nil
+}
+
+// roundAlone runs the inputs of a batch one by one, for oracles that read on every
+// execution what a batch does not record.
+func (w *worker) roundAlone(ctx context.Context, batch *Batch) error {
+	w.run.unclaim(uint64(len(batch.Slots()))) // they are claimed one by one
+	for i := range batch.Len() {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := w.try(ctx, batch.Input(i)); err != nil {
 			return err
 		}
 	}
 	return w.judgeSample(ctx, batch)
+}
+
+// notedBy returns what is noted of batches like this one.
+func (w *worker) notedBy(batch *Batch) *unattributed {
+	if len(batch.Order()) > 0 {
+		return &w.noted[1]
+	}
+	return &w.noted[0]
 }
 
 // fill writes up to limit children of entries into the batch.
@@ -147,10 +195,23 @@ func (w *worker) judge(batch *Batch) {
 		if f := judge.Every(batch.Input(i), batch.Outcome(i)); f != nil {
 			w.failing.Add(1)
 			if w.fail.due(f) {
-				w.failed = append(w.failed, failed{i, f})
+				w.failed = append(w.failed, failed{i, w.failingStep(batch, i, f), f})
 			}
 		}
 	}
+}
+
+// failingStep returns the first step of the i-th input after which it fails.
+func (w *worker) failingStep(batch *Batch, i int, f *triage.Failure) int {
+	in, out := batch.Input(i), batch.Outcome(i)
+	for n := 1; n < len(in.Steps); n++ {
+		begin, result := corpus.Input{Maps: in.Maps, Steps: in.Steps[:n]}, *out
+		result.Steps = out.Steps[:n]
+		if first := w.run.opts.Judge.Every(&begin, &result); first != nil && first.Oracle == f.Oracle {
+			return n - 1
+		}
+	}
+	return len(in.Steps) - 1
 }
 
 // judgeSample judges alone the inputs of the batch that the sample falls on.
@@ -205,5 +266,5 @@ func (w *worker) judgeAlone(ctx context.Context, in *corpus.Input) error {
 	if !w.fail.due(f) {
 		return nil
 	}
-	return w.fail.investigate(ctx, in, f)
+	return w.fail.investigate(ctx, in, f, func() *triage.Unconfirmed { return w.unconfirmedAlone(in, f) })
 }

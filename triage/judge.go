@@ -52,6 +52,30 @@ func (j *Judge) Need() corpus.Have {
 	return j.need
 }
 
+// EveryNeeds returns what the oracles that judge each execution read between them.
+func (j *Judge) EveryNeeds() (need corpus.Have) {
+	if j == nil {
+		return 0
+	}
+	for i := range j.every {
+		need |= j.every[i].Need
+	}
+	return need
+}
+
+// EveryNeeding names the oracles that judge each execution and read any of have.
+func (j *Judge) EveryNeeding(have corpus.Have) (names []string) {
+	if j == nil {
+		return nil
+	}
+	for i := range j.every {
+		if j.every[i].Need&have != 0 {
+			names = append(names, j.every[i].Name)
+		}
+	}
+	return names
+}
+
 // Names lists oracles, then relations.
 func (j *Judge) Names() []string {
 	if j == nil {

@@ -135,7 +135,7 @@ func (s *Store) Add(f *Finding) (path string, err error) {
 	defer s.mu.Unlock()
 	path = s.Path(f.Key)
 	if _, ok := s.known[f.Key]; !ok {
-		if err := s.write(f, path); err != nil {
+		if err := s.write(f); err != nil {
 			return "", fmt.Errorf("writing finding %s: %w", path, err)
 		}
 	}
@@ -150,9 +150,8 @@ func checkKey(key string) error {
 	return nil
 }
 
-// write makes path appear with all its files. Another process may have been
-// faster, which is as good.
-func (s *Store) write(f *Finding, path string) error {
+// write makes the finding's directory appear with all its files.
+func (s *Store) write(f *Finding) error {
 	files := map[string][]byte{}
 	if s.render != nil {
 		rendered, err := s.render(f)
@@ -161,7 +160,13 @@ func (s *Store) write(f *Finding, path string) error {
 		}
 		files = rendered
 	}
-	temp, err := os.MkdirTemp(s.dir, tempPrefix)
+	return writeDir(s.dir, f.Key, f.Input, files)
+}
+
+// writeDir makes a directory of the given name appear in dir with an input and other
+// files. Another process may have been faster, which is as good.
+func writeDir(dir, name string, in *corpus.Input, files map[string][]byte) error {
+	temp, err := os.MkdirTemp(dir, tempPrefix)
 	if err != nil {
 		return err
 	}
@@ -174,16 +179,17 @@ func (s *Store) write(f *Finding, path string) error {
 			return err
 		}
 	}
-	if err := writeSynced(filepath.Join(temp, inputFile), corpus.MarshalFile(f.Input)); err != nil {
+	if err := writeSynced(filepath.Join(temp, inputFile), corpus.MarshalFile(in)); err != nil {
 		return err
 	}
 	if err := syncDir(temp); err != nil {
 		return err
 	}
+	path := filepath.Join(dir, name)
 	if err := os.Rename(temp, path); err != nil && checkFinding(path) != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	return syncDir(dir)
 }
 
 func writeSynced(path string, contents []byte) error {

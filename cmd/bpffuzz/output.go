@@ -27,9 +27,12 @@ type output struct {
 	corpus   *corpusDir
 	findings *triage.Store
 	before   map[string]bool // keys of findings that an earlier run left
-	command  string          // replays a finding, see report.Options
-	started  time.Time
-	live     func() *bpf.LiveReport // nil where there is none
+	// unconfirmed are failures that are no findings.
+	unconfirmed *triage.Aside
+	kept        bool   // map state is
+	command     string // replays a finding, see report.Options
+	started     time.Time
+	live        func() *bpf.LiveReport // nil where there is none
 
 	mu    sync.Mutex
 	found []*triage.Finding // of this run
@@ -61,6 +64,11 @@ func (o *output) open(who owner) error {
 	findings := filepath.Join(o.dir, "findings")
 	reports := report.Options{Command: o.command, Path: func(key string) string { return filepath.Join(findings, key) }}
 	if o.findings, err = triage.OpenStore(findings, report.Renderer(reports)); err != nil {
+		return err
+	}
+	aside := filepath.Join(o.dir, "unconfirmed")
+	reports.Path = func(key string) string { return filepath.Join(aside, key) }
+	if o.unconfirmed, err = triage.OpenAside(aside, report.UnconfirmedRenderer(reports)); err != nil {
 		return err
 	}
 	for _, key := range o.findings.Keys() {
@@ -99,6 +107,23 @@ func (o *output) report(f *triage.Finding) error {
 	}
 	o.u.say("finding: %s\nbpffuzz:   written to %s\nbpffuzz:   replay it with: %s", headline(f), path, withFinding(o.command, path))
 	return nil
+}
+
+// aside stores a failure that was not confirmed, if there is room for it.
+func (o *output) aside(f *triage.Unconfirmed) error {
+	if o.kept {
+		f.Notes = append(f.Notes, "map state was kept from batch to batch (--state keep): what failed may depend on batches before this one")
+	}
+	_, err := o.unconfirmed.Add(f)
+	return explainFull(err)
+}
+
+// asideText says where unconfirmed failures are.
+func (o *output) asideText() string {
+	if n := o.unconfirmed.Len(); n > 0 {
+		return fmt.Sprintf("; %d in %s", n, o.unconfirmed.Dir())
+	}
+	return ""
 }
 
 // headline says what is wrong. An invariant's title has its name already.

@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
@@ -28,6 +30,8 @@ type runFlags struct {
 	seeds         []string
 	dict          string
 	executor      string
+	state         string
+	sample        int
 	stopOnFinding bool
 	json          bool
 }
@@ -45,6 +49,8 @@ Everything that is worth keeping goes to the output directory:
 
   corpus/     an input per file that reached something new, in the format of go test fuzz
   findings/   a directory per finding: input, input.pcap, report.txt, report.json
+  unconfirmed/  a few failures that did not happen again from the initial state, each with
+              the inputs that ran before it
   corrupt/    files of the corpus that could not be read
   stats.json  the state of the run, and plot.csv a line of it every three seconds
   target.json the program that the directory is about
@@ -83,9 +89,12 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.seeds, "seeds", nil, "capture (pcap, pcapng), raw packet, corpus file, or directory of such to start from (may be repeated)")
 	flags.StringVar(&f.dict, "dict", "", "dictionary `file` as AFL and libFuzzer write them")
 	flags.StringVar(&f.executor, "executor", "auto", "how to run the program: auto, batch or single")
+	flags.StringVar(&f.state, "state", "", "what happens to `map` state: reset puts it back before each batch, keep never (default the target file's, or reset)")
+	flags.IntVar(&f.sample, "sample", 1000, "judge one input in so `many` alone, by the oracles that batches cannot ask, besides those that reach something new")
 	flags.BoolVar(&f.stopOnFinding, "stop-on-finding", false, "end with the first finding")
 	flags.BoolVar(&f.json, "json", false, "write a summary as the last line of standard output, one JSON object")
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "batch", "single"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"reset", "keep"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagDirname("output")
 }
 
@@ -93,6 +102,14 @@ func (f *runFlags) register(cmd *cobra.Command) {
 func (f *runFlags) check() error {
 	if err := checkExecutor(f.executor); err != nil {
 		return err
+	}
+	switch f.state {
+	case "", "reset", "keep":
+	default:
+		return usageError("--state %q: choose reset or keep", f.state)
+	}
+	if f.sample < 1 {
+		return usageError("--sample %d: choose 1 for every input, or more", f.sample)
 	}
 	if err := checkWorkers(f.workers); err != nil {
 		return err
@@ -129,7 +146,7 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 		return err
 	}
 	opts := fuzz.Options{
-		Workers: f.workers, Seed: f.seed, Duration: f.duration, Execs: f.execs, StopOnFinding: f.stopOnFinding,
+		Workers: f.workers, Seed: f.seed, Duration: f.duration, Execs: f.execs, Sample: f.sample, StopOnFinding: f.stopOnFinding,
 		Warn: func(err error) { u.warn("%v", err) },
 	}
 	if f.dict != "" {
@@ -139,7 +156,7 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 		}
 		opts.Mutate = mutate.Options{Dictionary: words}
 	}
-	f.how = f.executor
+	f.how, f.keeping = f.executor, cmp.Or(f.state, f.file.State)
 	subject, err := f.load(u, 0)
 	if err != nil {
 		return err
@@ -163,15 +180,23 @@ func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openOutput(f.out, who, replayCommand(&f.targetFlags), u)
+	out, err := openOutput(f.out, who, replayCommand(&f.targetFlags), u)
+	if err == nil {
+		out.kept = f.keeping == "keep"
+	}
+	return out, err
 }
 
 // fuzz runs the engine and says what it does and what came of it.
 func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options) error {
 	opts.Judge = s.judge()
+	if one := opts.Judge.EveryNeeding(corpus.HaveContext | corpus.HaveMaps); len(one) > 0 && f.executor == "batch" {
+		return usageError("--executor batch: %s is asked about every run and reads what batches do not record: leave out every: true, or choose auto or single", strings.Join(one, ", "))
+	}
 	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
 	opts.Keep = out.corpus.Add
 	opts.Report = out.report
+	opts.Unconfirmed = out.aside
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	progress := newProgress(u, out, cancel)
@@ -203,7 +228,7 @@ func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result, said bool) er
 		u.say("%s", progressLine(&result.Stats, result.Stats.Rate()))
 	}
 	if n := result.Stats.Unconfirmed; n > 0 {
-		u.say("%s did not fail again alone and are not reported", count(int(n), "failing input"))
+		u.say("unconfirmed: %s did not fail again from the initial state%s", count(int(n), "failing input"), out.asideText())
 	}
 	if n := len(s.Findings); n > 0 {
 		u.say("%s in %s", count(n, "finding"), out.findings.Dir())

@@ -21,6 +21,10 @@ type summary struct {
 	Corpus   int              `json:"corpus_count"`
 	Saved    int              `json:"saved_findings"`
 	Findings []summaryFinding `json:"findings"`
+	// Unconfirmed counts failing inputs that did not fail again from the initial state;
+	// SavedUnconfirmed of them, those of earlier runs included, are kept apart.
+	Unconfirmed      uint64 `json:"unconfirmed"`
+	SavedUnconfirmed int    `json:"saved_unconfirmed"`
 	// Stability is a share from 0 to 1, see fuzz.Stats.
 	Stability float64 `json:"stability"`
 	// Live is there where frames were live.
@@ -41,6 +45,7 @@ func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary
 		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
 		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: s.Findings,
 		Findings: []summaryFinding{}, Stability: s.Stability,
+		Unconfirmed: s.Unconfirmed, SavedUnconfirmed: out.unconfirmed.Len(),
 	}
 	if out.live != nil {
 		sum.Live = out.live()

@@ -27,6 +27,8 @@ type targetFlags struct {
 	file   *bpf.TargetFile
 	object string // as given on the command line, "" for the target file's
 	how    string // to run packets, "" for one by one
+	// keeping is bpf.Options.State.
+	keeping string
 }
 
 func (f *targetFlags) register(cmd *cobra.Command) {
@@ -121,7 +123,7 @@ func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
 		return nil, err
 	}
 	opts.MaxSteps, opts.Live = max(opts.MaxSteps, steps), live
-	opts.Executor = cmp.Or(f.how, "single")
+	opts.Executor, opts.State = cmp.Or(f.how, "single"), f.keeping
 	s := &subject{path: f.path()}
 	if s.target, err = f.openTarget(opts); err != nil {
 		return nil, err
@@ -139,6 +141,9 @@ func (f *targetFlags) judge(s *subject, switches map[string]bool) (err error) {
 		o, err := expr.Compile(inv.Name, inv.Expr, s.target.Shape())
 		if err != nil {
 			return fmt.Errorf("%s: %w", inv.At, err)
+		}
+		if inv.Every {
+			o.When = triage.Every
 		}
 		opts.Invariants = append(opts.Invariants, o)
 	}

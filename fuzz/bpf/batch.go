@@ -43,6 +43,8 @@ type batchExecutor struct {
 	failed    []bool
 	kept      []byte // outputs of what the single executor ran
 	stretch   int    // descriptors that the next call gets
+	ran       []int  // slots that ran on one state, in their order
+	batches   int    // that were run
 
 	// For sortJobs.
 	sorted []job
@@ -71,7 +73,7 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 	b := &batchExecutor{
 		single: single, inst: inst, hot: inst, batch: fuzz.NewBatchOver(inst.steps(t.shape), t.shape.MaxSteps),
 		jobs: make([]job, 0, n), sorted: make([]job, 0, n), rows: make([]int, 0, n), alone: make([]int, 0, n),
-		failed: make([]bool, n), stretch: n, next: make([]int, n), table: make([]keyEntry, 2*n),
+		failed: make([]bool, n), ran: make([]int, 0, n), stretch: n, next: make([]int, n), table: make([]keyEntry, 2*n),
 		looksAt: t.looksAt(layout.Packets), addresses: addresses,
 	}
 	return b, nil
@@ -96,7 +98,11 @@ func (b *batchExecutor) target() *Target { return b.single.target }
 
 // Describe implements fuzz.Executor.
 func (b *batchExecutor) Describe() string {
-	return fmt.Sprintf("batch: up to %d packets in one BPF_PROG_RUN call, instrumented %s", b.inst.batch.Slots, b.target().Rung())
+	kept := ""
+	if b.target().keep {
+		kept = ", map state kept"
+	}
+	return fmt.Sprintf("batch: up to %d packets in one BPF_PROG_RUN call, instrumented %s%s", b.inst.batch.Slots, b.target().Rung(), kept)
 }
 
 // Batch implements fuzz.Executor.
@@ -106,7 +112,8 @@ func (b *batchExecutor) Batch() *fuzz.Batch { return b.batch }
 func (b *batchExecutor) Cover() []byte { return b.inst.mem[:b.target().table.Len()] }
 
 // Run implements fuzz.Executor. All inputs start from one map state, which is put
-// back before; what one of them changes the next ones see.
+// back before; what one of them changes the next ones see. Some batches are run
+// input by input instead, see apart.
 func (b *batchExecutor) Run(ctx context.Context) error {
 	b.inst = b.hot
 	return b.run(ctx)
@@ -117,7 +124,11 @@ func (b *batchExecutor) run(ctx context.Context) error {
 	if err := b.inst.state.restore(); err != nil {
 		return err
 	}
-	b.plan()
+	if b.batches++; b.apart() {
+		b.planApart()
+	} else {
+		b.plan()
+	}
 	b.describe()
 	for i, first := range b.rows {
 		end := len(b.jobs)
@@ -129,6 +140,7 @@ func (b *batchExecutor) run(ctx context.Context) error {
 		}
 	}
 	b.collect()
+	b.batch.SetOrder(b.ran)
 	return b.runAlone(ctx)
 }
 
@@ -266,6 +278,7 @@ func (b *batchExecutor) collect() {
 	l, outcomes := b.inst.batch, b.batch.Outcomes()
 	native := binary.NativeEndian
 	failed := false
+	b.ran = b.ran[:0]
 	for i := range b.jobs {
 		d := b.inst.value[l.Desc(i):][:instrument.DescSize]
 		slot := b.jobs[i].slot
@@ -275,6 +288,7 @@ func (b *batchExecutor) collect() {
 		}
 		from := l.Out + int(native.Uint32(d[instrument.DescOut:]))
 		end := from + int(native.Uint32(d[instrument.DescOutLen:]))
+		b.ran = append(b.ran, slot)
 		outcomes[slot] = corpus.StepOutcome{Ret: native.Uint32(d[instrument.DescRet:]), Packet: b.inst.value[from:end:end]}
 	}
 	if !failed {

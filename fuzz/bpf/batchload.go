@@ -82,6 +82,7 @@ func (t *Target) loadBatch(l *instrument.BatchLayout) (*batchInstance, error) {
 	if err != nil {
 		return nil, err
 	}
+	inst.state.keep = t.keep
 	b := &batchInstance{batch: l, instance: inst}
 	if err := b.attach(t); err != nil {
 		return nil, errors.Join(err, b.Close())

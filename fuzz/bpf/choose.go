@@ -27,12 +27,11 @@ func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) {
 		return newTriggerExecutor(t, worker)
 	}
 	single, err := newExecutor(t, worker)
-	if err != nil || t.mode == executorSingle || t.live != nil {
-		return single, err
+	if err != nil {
+		return nil, err
 	}
-	if t.mode != executorBatch && t.shape.MaxSteps > 1 {
-		single.why = " (no batches: an input has several packets, which are to see the state of no other input)"
-		return single, nil
+	if t.mode == executorSingle || t.live != nil {
+		return t.keeping(single)
 	}
 	batch, err := newBatchExecutor(single)
 	if err == nil {
@@ -43,5 +42,17 @@ func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) {
 	}
 	why, _, _ := strings.Cut(err.Error(), "\n")
 	single.why = " (no batches: " + why + ")"
-	return single, nil
+	return t.keeping(single)
+}
+
+// keeping returns what runs packets one by one, with map state kept if that is wanted.
+func (t *Target) keeping(single *executor) (fuzz.Executor, error) {
+	if !t.keep {
+		return single, nil
+	}
+	k, err := newKeepExecutor(single)
+	if err != nil {
+		return nil, errors.Join(err, single.Close())
+	}
+	return k, nil
 }

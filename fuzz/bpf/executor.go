@@ -35,6 +35,7 @@ type executor struct {
 	data    []byte   // metadata and packet of a step that has the former
 	ctx     []byte   // context given to the kernel
 	result  corpus.Outcome
+	scratch []byte   // where outputs go that nobody reads
 	ctxOut  [][]byte // output contexts of the steps of the input run alone
 	why     string   // this one and not another
 	always  bool     // every call has a context
@@ -50,6 +51,11 @@ func newExecutor(t *Target, worker int) (*executor, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t.newExecutorHere(lab)
+}
+
+// newExecutorHere makes an executor on a thread that is isolated already.
+func (t *Target) newExecutorHere(lab *liveLab) (*executor, error) {
 	hot, err := t.load(instrument.Cover)
 	if err != nil {
 		return nil, errors.Join(err, lab.Close())
@@ -242,10 +248,13 @@ func (e *executor) traceAlone(in *corpus.Input, out *corpus.Outcome) error {
 	clear(cells)
 	// Its outcomes are those that are there already.
 	steps := make([]corpus.StepOutcome, len(in.Steps))
-	scratch := e.out
-	e.out = carve(len(in.Steps), len(scratch[0]))
+	if e.scratch == nil {
+		e.scratch = make([]byte, len(e.out[0]))
+	}
+	outs := e.out
+	e.out = slices.Repeat([][]byte{e.scratch}, len(in.Steps)) // nobody reads them
 	err := e.runAlone(e.trace, in, steps, 0)
-	e.out = scratch
+	e.out = outs
 	if err != nil {
 		return err
 	}

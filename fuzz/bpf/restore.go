@@ -20,6 +20,8 @@ type mapState struct {
 	all   []restorer
 	// always are maps whose sites have no code at this rung.
 	always []restorer
+	// keep leaves maps as runs leave them.
+	keep bool
 	// entries are initial entries that an input brought, to be taken back.
 	entries []corpus.MapEntry
 }
@@ -82,6 +84,9 @@ func (s *mapState) addSite(at *instrument.Site) {
 
 // restore undoes what the last run did.
 func (s *mapState) restore() error {
+	if s.keep {
+		return s.takeBack()
+	}
 	for i := range s.sites {
 		at := &s.sites[i]
 		count := binary.NativeEndian.Uint32(s.mem[at.Off:])

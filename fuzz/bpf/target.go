@@ -35,6 +35,11 @@ type Options struct {
 	// Executor is how packets are run: "batch" for many in one call, "single" for one,
 	// "auto" or "" for what suits the program.
 	Executor string
+	// State is what happens to map state: "reset" or "" puts it back before each batch,
+	// or before each input where packets run one by one; "keep" leaves it as runs leave
+	// it. What runs alone, to be judged or confirmed, starts from the initial state in
+	// any case.
+	State string
 	// Feedback names maps whose counters guide the fuzzer besides the edges: a counter
 	// that a run changes by another power of two than before is new.
 	Feedback []string
@@ -61,6 +66,7 @@ type Target struct {
 	linear  int    // size of the largest packet without fragments
 	mode    string // Options.Executor
 	slots   int    // of a batch; 0 for what suits the packets
+	keep    bool   // map state stays between batches
 	reused  reusedMaps
 	feed    []feedbackMap // what guides besides the edges
 	loaded  *Loaded       // not nil where the program was in the kernel before
@@ -78,6 +84,9 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	spec := obj.spec.Copy()
 	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec), mode: opts.Executor}
 	if err := t.setUp(&opts); err != nil {
+		return nil, err
+	}
+	if err := t.checkState(&opts); err != nil {
 		return nil, err
 	}
 	programs := reachable(spec, spec.Programs[name])

@@ -47,6 +47,8 @@ type TargetFile struct {
 	// MaxSteps bounds the packets of one input; 0 leaves the choice to
 	// NewTarget.
 	MaxSteps int
+	// State is what happens to map state, see Options.State; "" for the default.
+	State string
 	// Oracles switches oracles on or off by name, against their default.
 	Oracles map[string]bool
 }
@@ -54,6 +56,8 @@ type TargetFile struct {
 // Invariant is an expression that is true as long as all is well.
 type Invariant struct {
 	Name, Expr string
+	// Every asks it about every run, also where that takes one call for each input.
+	Every bool
 	// At is "file:line" of the expression.
 	At string
 }

@@ -26,6 +26,7 @@ func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 		"invariants": func(n ast.Node, _ string) error { return t.readInvariants(r, n) },
 		"contexts":   func(n ast.Node, _ string) error { return t.readContexts(r, n) },
 		"oracles":    func(n ast.Node, _ string) error { return t.readOracles(r, n) },
+		"state":      func(n ast.Node, at string) error { return t.readState(r, n, at) },
 		"max_steps": func(n ast.Node, _ string) error {
 			const most = 1024 // slots of a batch
 			u, err := r.count(n, "max_steps", most)
@@ -120,6 +121,7 @@ func (t *TargetFile) readInvariants(r *yamlReader, n ast.Node) error {
 				inv.Expr, err = r.str(n, what+".expr")
 				return err
 			},
+			"every": func(n ast.Node, _ string) (err error) { inv.Every, err = r.flag(n, what+".every"); return err },
 		})
 		switch {
 		case err != nil:
@@ -173,4 +175,11 @@ func (t *TargetFile) readFeedback(r *yamlReader, n ast.Node) error {
 		t.Feedback = append(t.Feedback, name)
 		return err
 	})
+}
+
+func (t *TargetFile) readState(r *yamlReader, n ast.Node, at string) (err error) {
+	if t.State, err = r.str(n, "state"); err == nil && t.State != stateReset && t.State != stateKeep {
+		return fail(at, "state", "takes %s or %s", stateReset, stateKeep)
+	}
+	return err
 }

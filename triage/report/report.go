@@ -21,10 +21,12 @@ type Options struct {
 }
 
 // command returns the command that replays f, "" for none.
-func (o Options) command(f *triage.Finding) string {
-	path := f.Key
+func (o Options) command(f *triage.Finding) string { return o.commandOf(f.Key) }
+
+func (o Options) commandOf(key string) string {
+	path := key
 	if o.Path != nil {
-		path = o.Path(f.Key)
+		path = o.Path(key)
 	}
 	return strings.ReplaceAll(o.Command, "FINDING", ShellWord(path))
 }
@@ -67,8 +69,10 @@ func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
 }
 
 // formOf returns what the packets of a finding are.
-func formOf(f *triage.Finding) pcap.Form {
-	if f.Payload {
+func formOf(f *triage.Finding) pcap.Form { return form(f.Payload) }
+
+func form(payload bool) pcap.Form {
+	if payload {
 		return pcap.Payload
 	}
 	return pcap.Frames

@@ -2,7 +2,7 @@
 // The objects that the scripts run the command on, one for each name below. Built
 // in this directory, with the clang in examples/clang-version, by:
 //
-//   for name in clean several rejected noprogram planted kprobe; do
+//   for name in clean several rejected noprogram planted kprobe stages chance counted; do
 //     clang-22 -O2 -g -target bpf -mcpu=v3 -ffile-prefix-map=$PWD=. -fdebug-compilation-dir=. \
 //       -D$name -c objects.c -o $name.o && llvm-strip-22 --strip-debug $name.o
 //   done
@@ -92,6 +92,65 @@ SEC("kprobe/do_nanosleep")
 int on_sleep(void *ctx)
 {
 	return 0;
+}
+#endif
+
+#if defined(stages) || defined(counted)
+// What a run leaves to the next is written in place: no helper changes a map.
+static __u32 stage;
+static __u32 seen;
+#endif
+
+#ifdef stages
+// stages fails at the third of three packets in the right order.
+SEC("xdp")
+int ordered(struct xdp_md *ctx)
+{
+	__u8 *p = bytes(ctx, 34);
+
+	if (!p)
+		return XDP_DROP;
+	seen++;
+	switch (p[20]) {
+	case 0x11:
+		stage = 1;
+		break;
+	case 0x22:
+		stage = stage == 1 ? 2 : 0;
+		break;
+	case 0x33:
+		if (stage == 2)
+			return 70;
+		stage = 0;
+		break;
+	}
+	return XDP_PASS;
+}
+#endif
+
+#ifdef chance
+static __u32 (*prandom)(void) = (void *)7;
+
+// chance fails once in 4,096 runs, whatever the packet.
+SEC("xdp")
+int lottery(struct xdp_md *ctx)
+{
+	return prandom() % 4096 ? XDP_PASS : 70;
+}
+#endif
+
+#ifdef counted
+const volatile __u32 most = 100;
+
+// counted fails when it has seen too many packets, more than an input has.
+SEC("xdp")
+int limited(struct xdp_md *ctx)
+{
+	if (seen < most)
+		seen++;
+	else
+		return 70;
+	return XDP_PASS;
 }
 #endif
 
