@@ -19,7 +19,7 @@ import (
 
 // coordinate has another process fuzz, and reports what it finds. The Func runs in that
 // process, so that whatever it does, this one is there to report it.
-func coordinate(f *testing.F, targets []Target) {
+func coordinate(f *testing.F) {
 	f.Helper()
 	if what := missing(); what != "" {
 		f.Fatalf("cannot fuzz: %s", what)

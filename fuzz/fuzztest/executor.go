@@ -2,6 +2,7 @@ package fuzztest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +17,9 @@ const costly = corpus.HaveContext | corpus.HaveMaps | corpus.HaveDuration
 type judged struct {
 	fuzz.Target
 	fn Func
-	tb func(worker int) *execution
+	// other, where there is one, runs each input as well.
+	other fuzz.Target
+	tb    func(worker int) *execution
 	// need is what has to be recorded on each execution; it only grows.
 	need atomic.Uint32
 	// stopped makes executions that are not judged yet be left unjudged.
@@ -32,20 +35,27 @@ type judged struct {
 // NewExecutor implements fuzz.Target.
 func (j *judged) NewExecutor(worker int) (fuzz.Executor, error) {
 	inner, err := j.Target.NewExecutor(worker)
-	if err != nil {
-		return nil, err
+	if err != nil || j.other == nil {
+		return j.wrap(inner, nil, worker), err
 	}
-	return j.wrap(inner, worker), nil
+	twin, err := newTwin(j.other, worker)
+	if err != nil {
+		return nil, errors.Join(err, inner.Close())
+	}
+	return j.wrap(inner, twin, worker), nil
 }
 
 // wrap keeps what an executor can do besides: the engine asks for it by type.
-func (j *judged) wrap(inner fuzz.Executor, worker int) fuzz.Executor {
-	e := &executor{Executor: inner, judged: j}
-	e.view.call = &call{judged: j, x: j.tb(worker)}
-	e.view.call.t = T{TB: e.view.call.x, shape: j.Shape(), require: e.view.call.require}
-	if j.flights != nil {
-		e.view.call.flight = j.flights(worker)
+func (j *judged) wrap(inner fuzz.Executor, twin *twin, worker int) fuzz.Executor {
+	if inner == nil {
+		return nil
 	}
+	c := &call{judged: j, x: j.tb(worker)}
+	c.t = T{TB: c.x, shape: j.Shape(), require: c.require}
+	if j.flights != nil {
+		c.flight = j.flights(worker)
+	}
+	e := &executor{Executor: inner, judged: j, call: c, twin: twin, view: view{call: c}}
 	comparer, compares := inner.(fuzz.Comparer)
 	keys, logs := inner.(fuzz.KeyLogger)
 	switch {
@@ -74,7 +84,10 @@ type keyLogger struct {
 type executor struct {
 	fuzz.Executor
 	judged *judged
-	view   view
+	call   *call
+	twin   *twin       // nil where nothing is compared
+	view   view        // of what runs alone
+	views  []view      // of the inputs of a batch
 	one    *fuzz.Batch // holds a single input; nil until it is used
 	alone  bool        // the last Run was of one
 	cover  []byte      // of that
@@ -110,10 +123,20 @@ func (e *executor) Run(ctx context.Context) error {
 	if err := e.Executor.Run(ctx); err != nil {
 		return err
 	}
-	e.view.maps = nil
 	batch := e.Executor.Batch()
+	if e.twin != nil {
+		if err := e.twin.run(ctx, batch); err != nil {
+			return err
+		}
+	}
+	for len(e.views) < batch.Len() {
+		e.views = append(e.views, view{call: e.call})
+	}
 	for i := range batch.Len() {
-		batch.Outcome(i).Maps = &e.view
+		if e.twin != nil {
+			e.views[i].twin = e.twin.outcome(i)
+		}
+		batch.Outcome(i).Maps = &e.views[i]
 	}
 	return nil
 }
@@ -150,8 +173,31 @@ func (e *executor) Alone(ctx context.Context, in *corpus.Input, want corpus.Have
 	if err != nil {
 		return nil, err
 	}
+	if e.twin != nil {
+		if e.view.twin, err = e.twin.alone(ctx, in); err != nil {
+			return nil, err
+		}
+	}
 	e.view.maps, out.Maps = out.Maps, &e.view
 	return out, nil
+}
+
+// Recreate implements fuzz.Executor.
+func (e *executor) Recreate(ctx context.Context) error {
+	err := e.Executor.Recreate(ctx)
+	if e.twin != nil {
+		err = errors.Join(err, e.twin.recreate(ctx))
+	}
+	return err
+}
+
+// Close implements fuzz.Executor.
+func (e *executor) Close() error {
+	err := e.Executor.Close()
+	if e.twin != nil {
+		err = errors.Join(err, e.twin.close())
+	}
+	return err
 }
 
 // call is how a worker calls the Func.
@@ -194,12 +240,12 @@ func (j *judged) judge(in *corpus.Input, out *corpus.Outcome) error {
 	if inBatch && j.stopped.Load() {
 		return nil
 	}
-	return v.call.do(in, out)
+	return v.call.do(in, out, v.twin)
 }
 
 // do calls the Func with a copy of in. What it gets is ordinary memory, so that a
 // goroutine that goes on with it reads another input at worst, and is found by -race.
-func (c *call) do(in *corpus.Input, out *corpus.Outcome) error {
+func (c *call) do(in *corpus.Input, out, twin *corpus.Outcome) error {
 	for len(c.steps) < len(in.Steps) {
 		c.steps = append(c.steps, corpus.Step{})
 	}
@@ -207,7 +253,7 @@ func (c *call) do(in *corpus.Input, out *corpus.Outcome) error {
 	for i := range in.Steps {
 		copyStep(&c.in.Steps[i], &in.Steps[i])
 	}
-	c.t.out = out
+	c.t.out, c.t.twin = out, twin
 	c.flight.begin(&c.in)
 	err := c.x.call(c.judged.fn, &c.t, &c.in, out)
 	c.flight.end()
@@ -226,7 +272,8 @@ func copyStep(dst, src *corpus.Step) {
 // view is the maps of an outcome, and ties it to the worker that made it.
 type view struct {
 	call *call
-	maps corpus.MapView // nil in a batch, which does not record them
+	maps corpus.MapView  // nil in a batch, which does not record them
+	twin *corpus.Outcome // of the other program, where there is one that takes the input
 }
 
 // Lookup implements corpus.MapView.

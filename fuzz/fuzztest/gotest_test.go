@@ -140,6 +140,7 @@ func TestFailing(t *testing.T) {
 		{"FuzzContext", []string{"the packet ends at 77", "one BPF_PROG_RUN call for each execution"}, "the packet ends at 77"},
 		{"FuzzUnknownMap", []string{`looking up in map "byte"`}, `looking up in map "byte"`},
 		{"FuzzTable", []string{"the other one"}, "/other"},
+		{"FuzzDiff", []string{"step 0: the programs return 3 (XDP_TX) and 2 (XDP_PASS)"}, "the programs return 3 (XDP_TX) and 2 (XDP_PASS)"},
 		{"FuzzOperator", []string{"magic"}, "magic"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -174,6 +175,7 @@ func TestPassing(t *testing.T) {
 		{"FuzzFine", "2s", "new interesting: "},
 		{"FuzzFine", "20000x", "execs: 2"},
 		{"FuzzSkip", "1s", "PASS"},
+		{"FuzzDiffSame", "1s", "PASS"},
 		{"FuzzSleep", "2s", "PASS"},
 		{"FuzzLate", "2s", "PASS"},
 	} {

@@ -42,7 +42,7 @@ func lacking(err error) bool {
 }
 
 // replay runs the seeds and what testdata/fuzz has as subtests.
-func replay(f *testing.F, targets []Target, fn Func) {
+func replay(f *testing.F, targets []Target, fn Func, compare Compare) {
 	f.Helper()
 	if what := missing(); what != "" {
 		skip(f, what)
@@ -57,7 +57,7 @@ func replay(f *testing.F, targets []Target, fn Func) {
 			f.Fatal(err)
 		}
 		f.Cleanup(func() {
-			if err := p.close(); err != nil {
+			if err := p.host.close(); err != nil {
 				f.Errorf("closing program %q: %v", p.subject.name(), err)
 			}
 		})
@@ -72,6 +72,9 @@ func replay(f *testing.F, targets []Target, fn Func) {
 			f.Add(corpus.Encode(in))
 		}
 		players = append(players, p)
+	}
+	if compare != nil {
+		players[0].other, players[0].fn = players[1], compare.asFunc(false)
 	}
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		in := corpus.Decode(encoded)
@@ -89,9 +92,9 @@ func replay(f *testing.F, targets []Target, fn Func) {
 type player struct {
 	subject *subject
 	fn      Func
+	other   *player // what it is compared with; nil for nothing
 	judge   *triage.Judge
-	calls   chan func(fuzz.Executor)
-	closed  chan error
+	host    *host
 	ran     bool
 }
 
@@ -100,38 +103,16 @@ func newPlayer(given *Target, fn Func) (*player, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &player{
-		subject: s, fn: fn, judge: triage.NewJudge(s.oracles, s.relations),
-		calls: make(chan func(fuzz.Executor)), closed: make(chan error, 1),
-	}
-	ready := make(chan error)
-	go func() { p.closed <- p.serve(ready) }()
-	return p, <-ready
-}
-
-// serve owns the executor, which has to be used on one goroutine.
-func (p *player) serve(ready chan<- error) error {
-	exec, err := p.subject.target.NewExecutor(0)
-	ready <- err
+	h, err := newHost(s.target, 0)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	for call := range p.calls {
-		call(exec)
-	}
-	return exec.Close()
-}
-
-func (p *player) close() error {
-	close(p.calls)
-	return <-p.closed
+	return &player{subject: s, fn: fn, judge: triage.NewJudge(s.oracles, s.relations), host: h}, nil
 }
 
 // rerun implements triage.Rerun, with everything recorded.
 func (p *player) rerun(ctx context.Context, in *corpus.Input, want corpus.Have) (out *corpus.Outcome, err error) {
-	done := make(chan struct{})
-	p.calls <- func(exec fuzz.Executor) {
-		defer close(done)
+	p.host.do(func(exec fuzz.Executor) {
 		if p.ran && len(p.subject.target.Shape().Lasts()) > 0 {
 			if err = exec.Recreate(ctx); err != nil {
 				return
@@ -139,8 +120,7 @@ func (p *player) rerun(ctx context.Context, in *corpus.Input, want corpus.Have) 
 		}
 		p.ran = true
 		out, err = exec.Alone(ctx, in, want|costly)
-	}
-	<-done
+	})
 	return out, err
 }
 
@@ -169,7 +149,13 @@ func (p *player) play(t *testing.T, given *corpus.Input) {
 	if err != nil {
 		t.Fatalf("running program %s: %v", p.subject.name(), err)
 	}
-	p.fn(&T{TB: t, shape: p.subject.target.Shape(), out: out, require: func(corpus.Have) {}}, in, out)
+	own := &T{TB: t, shape: p.subject.target.Shape(), out: out, require: func(corpus.Have) {}}
+	if p.other != nil && p.other.subject.target.Shape().Check(in) == nil {
+		if own.twin, err = p.other.rerun(t.Context(), in, costly); err != nil {
+			t.Fatalf("running program %s: %v", p.other.subject.name(), err)
+		}
+	}
+	p.fn(own, in, out)
 }
 
 // describe shows the input, what became of it, and the way it took.

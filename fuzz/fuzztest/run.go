@@ -22,17 +22,23 @@ func Run(f *testing.F, target Target, fn Func) {
 // others.
 func RunAll(f *testing.F, targets []Target, fn Func) {
 	f.Helper()
+	run(f, targets, fn, nil)
+}
+
+// run is RunAll and Diff: compare is nil or takes the place of fn.
+func run(f *testing.F, targets []Target, fn Func, compare Compare) {
+	f.Helper()
 	mode, err := modeOf(f.Name())
 	if err != nil {
 		f.Fatal(err)
 	}
 	switch mode {
 	case replaying:
-		replay(f, targets, fn)
+		replay(f, targets, fn, compare)
 	case coordinating:
-		coordinate(f, targets)
+		coordinate(f)
 	case working:
-		work(f, targets, fn)
+		work(f, targets, fn, compare)
 	}
 }
 

@@ -24,6 +24,9 @@ type subject struct {
 	oracles   []triage.Oracle // without the Func
 	relations []triage.Relation
 	notes     []string
+
+	other   *subject // what it is compared with; nil for nothing
+	swapped bool     // it is the second of the two
 }
 
 // load makes a program of the kernel a subject.

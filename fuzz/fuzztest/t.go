@@ -20,6 +20,7 @@ type T struct {
 	testing.TB
 	shape   *corpus.Shape
 	out     *corpus.Outcome
+	twin    *corpus.Outcome   // of the other program of Diff
 	require func(corpus.Have) // called with what the outcome has to have
 	scratch []byte
 }

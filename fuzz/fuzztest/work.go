@@ -40,7 +40,7 @@ const (
 var errFailed = errors.New("an input fails")
 
 // work fuzzes in a process that coordinate started.
-func work(f *testing.F, targets []Target, fn Func) {
+func work(f *testing.F, targets []Target, fn Func, compare Compare) {
 	defer fuzzed(f)
 	send := newSender(os.NewFile(fdMessages, "messages"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -50,7 +50,7 @@ func work(f *testing.F, targets []Target, fn Func) {
 		_, _ = io.Copy(io.Discard, os.NewFile(fdControl, "control"))
 		stop()
 	}()
-	w := &session{f: f, fn: fn, send: send}
+	w := &session{f: f, fn: fn, compare: compare, send: send}
 	if err := w.run(ctx, targets); err != nil && !errors.Is(err, errFailed) {
 		send.send(message{Error: err.Error()})
 	}
@@ -61,6 +61,7 @@ func work(f *testing.F, targets []Target, fn Func) {
 type session struct {
 	f        *testing.F
 	fn       Func
+	compare  Compare // takes the place of fn; the two programs are others to each other
 	send     *sender
 	flags    flags
 	flights  []*flight
@@ -89,6 +90,10 @@ func (s *session) run(ctx context.Context, targets []Target) (err error) {
 			return err
 		}
 		subjects = append(subjects, sub)
+	}
+	if s.compare != nil {
+		subjects[0].other, subjects[1].other = subjects[1], subjects[0]
+		subjects[1].swapped = true
 	}
 	if err := s.mapFlights(subjects); err != nil {
 		return err
@@ -218,10 +223,16 @@ func (s *session) judged(sub *subject) *judged {
 			}
 		},
 	}
+	if s.compare != nil {
+		j.other, j.fn = sub.other.target, s.compare.asFunc(sub.swapped)
+	}
 	j.switched = func() {
 		s.send.send(message{Note: fmt.Sprintf("%s: the function reads maps, contexts or durations: one BPF_PROG_RUN call for each execution", sub.name())})
 	}
 	j.require(sub.given.Need)
+	if sub.other != nil {
+		j.require(sub.other.given.Need)
+	}
 	return j
 }
 

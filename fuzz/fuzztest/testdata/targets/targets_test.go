@@ -17,9 +17,11 @@ import (
 	"github.com/bpffuzz/bpffuzz/mutate"
 )
 
-// spec is an XDP program that returns XDP_TX for packets with a "B" behind the
-// Ethernet header, and counts packets by that byte.
-func spec() *ebpf.CollectionSpec {
+func spec() *ebpf.CollectionSpec { return specOf('B') }
+
+// specOf is an XDP program that returns XDP_TX for packets with the letter behind
+// the Ethernet header, and counts packets by that byte.
+func specOf(letter int32) *ebpf.CollectionSpec {
 	return &ebpf.CollectionSpec{
 		Maps: map[string]*ebpf.MapSpec{
 			"bytes": {Name: "bytes", Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 256},
@@ -43,7 +45,7 @@ func spec() *ebpf.CollectionSpec {
 				asm.Add.Imm(asm.R3, -16),
 				asm.Mov.Imm(asm.R4, 0),
 				asm.FnMapUpdateElem.Call(),
-				jump(asm.JNE.Imm(asm.R6, 'B', ""), 2),
+				jump(asm.JNE.Imm(asm.R6, letter, ""), 2),
 				asm.Mov.Imm(asm.R0, 3),
 				asm.Return(),
 				asm.Mov.Imm(asm.R0, 2),
@@ -215,6 +217,22 @@ func FuzzOperator(f *testing.F) {
 	fuzztest.Run(f, target, func(t *fuzztest.T, in *corpus.Input, _ *corpus.Outcome) {
 		if p := in.Steps[0].Packet; len(p) == 30 && p[14] == 'B' && p[29] == 'B' && t.Verdict(0) == "XDP_TX" {
 			t.Errorf("magic")
+		}
+	})
+}
+
+// FuzzDiff compares the program with one that looks for a "C".
+func FuzzDiff(f *testing.F) {
+	next := target()
+	next.Spec = specOf('C')
+	fuzztest.Diff(f, target(), next, nil)
+}
+
+// FuzzDiffSame compares the program with itself, by maps.
+func FuzzDiffSame(f *testing.F) {
+	fuzztest.Diff(f, target(), target(), func(t *fuzztest.T, _ *corpus.Input, a, b *corpus.Outcome) {
+		if a.Steps[0].Ret != b.Steps[0].Ret {
+			t.Errorf("%d is not %d", a.Steps[0].Ret, b.Steps[0].Ret)
 		}
 	})
 }
