@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,6 +125,31 @@ func (o *output) asideText() string {
 		return fmt.Sprintf("; %d in %s", n, o.unconfirmed.Dir())
 	}
 	return ""
+}
+
+// recount adds to the reports of findings how often this run met them again.
+func (o *output) recount(findings []*triage.Finding) error {
+	for _, f := range findings {
+		more := f.Count
+		if !o.before[f.Key] {
+			more-- // the first time is in the report
+		}
+		path := filepath.Join(o.findings.Path(f.Key), "report.json")
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) || more == 0 {
+			continue // somebody took it away
+		}
+		if err == nil {
+			b, err = report.Recount(b, more)
+		}
+		if err == nil {
+			err = writeWhole(path, b)
+		}
+		if err != nil {
+			return fmt.Errorf("updating %s: %w", path, explainFull(err))
+		}
+	}
+	return nil
 }
 
 // headline says what is wrong. An invariant's title has its name already.

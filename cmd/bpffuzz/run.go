@@ -233,6 +233,9 @@ func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result, said bool) er
 	if n := len(s.Findings); n > 0 {
 		u.say("%s in %s", count(n, "finding"), out.findings.Dir())
 	}
+	if err := out.recount(result.Findings); err != nil {
+		u.warn("%v", err)
+	}
 	err := out.write(s)
 	if err != nil {
 		err = fmt.Errorf("writing the statistics to %s: %w", out.dir, explainFull(err))

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -14,23 +15,25 @@ const jsonVersion = 1
 
 // document is report.json. Bytes are written in hexadecimal digits.
 type document struct {
-	Version     int      `json:"version"`
-	Key         string   `json:"key"`
-	Kind        string   `json:"kind"`
-	Title       string   `json:"title"`
-	Program     string   `json:"program"`
-	Type        string   `json:"type"`
-	Reliability int      `json:"reliability"`
-	Runs        int      `json:"runs"`
-	Executions  int      `json:"executions"`
-	Bytes       int      `json:"bytes"`
-	FoundBytes  int      `json:"found_bytes"`
-	Command     string   `json:"command,omitempty"`
-	Maps        []entry  `json:"maps,omitempty"`
-	Steps       []step   `json:"steps"`
-	Events      []event  `json:"events,omitempty"`
-	Path        []edge   `json:"path,omitempty"`
-	Notes       []string `json:"notes,omitempty"`
+	Version     int    `json:"version"`
+	Key         string `json:"key"`
+	Kind        string `json:"kind"`
+	Title       string `json:"title"`
+	Program     string `json:"program"`
+	Type        string `json:"type"`
+	Reliability int    `json:"reliability"`
+	Runs        int    `json:"runs"`
+	Executions  int    `json:"executions"`
+	// Count is how often the failure was met, in all runs that ended in order.
+	Count      int      `json:"count"`
+	Bytes      int      `json:"bytes"`
+	FoundBytes int      `json:"found_bytes"`
+	Command    string   `json:"command,omitempty"`
+	Maps       []entry  `json:"maps,omitempty"`
+	Steps      []step   `json:"steps"`
+	Events     []event  `json:"events,omitempty"`
+	Path       []edge   `json:"path,omitempty"`
+	Notes      []string `json:"notes,omitempty"`
 }
 
 type entry struct {
@@ -76,7 +79,7 @@ type edge struct {
 func JSON(f *triage.Finding, opts Options) ([]byte, error) {
 	d := document{
 		Version: jsonVersion, Key: f.Key, Kind: f.Oracle, Title: f.Title, Program: f.Program, Type: f.Type,
-		Reliability: f.Reliability, Runs: f.Runs, Executions: f.Executions, Bytes: f.Input.Len(),
+		Reliability: f.Reliability, Runs: f.Runs, Executions: f.Executions, Count: f.Count, Bytes: f.Input.Len(),
 		Command: opts.command(f), Steps: []step{}, Path: jsonPath(f.Path), Notes: f.Notes,
 	}
 	if f.Original != nil {
@@ -96,6 +99,21 @@ func JSON(f *triage.Finding, opts Options) ([]byte, error) {
 		d.Steps = append(d.Steps, jsonStep(&f.Input.Steps[i], &summary))
 	}
 	b, err := json.MarshalIndent(d, "", "  ")
+	return append(b, '\n'), err
+}
+
+// Recount returns a finding's report.json with more added to its count. What is no
+// report of this version is an error.
+func Recount(b []byte, more int) ([]byte, error) {
+	var d document
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, fmt.Errorf("counting a finding that was met again: %w", err)
+	}
+	if d.Version != jsonVersion {
+		return nil, fmt.Errorf("counting a finding that was met again: its report has version %d, %d is known", d.Version, jsonVersion)
+	}
+	d.Count = max(d.Count, 1) + more // reports of old have no count
+	b, err := json.MarshalIndent(&d, "", "  ")
 	return append(b, '\n'), err
 }
 
