@@ -45,6 +45,14 @@ func (s *solving) entry(in *corpus.Input) {
 	}
 }
 
+const (
+	// studyShare says that one execution in so many may be spent on taking inputs
+	// apart: in a batch an execution costs a fraction of one that runs alone.
+	studyShare = 32
+	// studyCredit is how many may be spent before.
+	studyCredit = 1 << 17
+)
+
 // solve works on the entries that have come since the last call, and on those that
 // come of them.
 func (s *solving) solve(ctx context.Context) error {
@@ -52,14 +60,37 @@ func (s *solving) solve(ctx context.Context) error {
 		return nil
 	}
 	defer func() { s.worker.solved.Store(uint64(s.solver.Stats().Solved)) }()
-	for len(s.fresh) > 0 && ctx.Err() == nil {
-		in := s.fresh[0]
-		s.fresh = s.fresh[1:]
-		if err := s.solver.Solve(ctx, in); err != nil {
-			return err
+	for ctx.Err() == nil {
+		switch {
+		case len(s.fresh) > 0:
+			in := s.fresh[0]
+			s.fresh = s.fresh[1:]
+			if err := s.solver.Solve(ctx, in); err != nil {
+				return err
+			}
+		case s.solver.Pending() && s.solver.Stats().Runs*studyShare <= s.worker.execs.Load()+studyCredit:
+			if err := s.solver.Study(ctx); err != nil {
+				return err
+			}
+		default:
+			return nil
 		}
 	}
 	return nil
+}
+
+// sweep fills half of a batch with inputs in which a field takes every value.
+func (s *solving) sweep(batch *Batch, limit int) {
+	if s == nil {
+		return
+	}
+	for len(batch.Slots()) < limit/2 {
+		in := batch.Next()
+		if in == nil || !s.solver.Sweep(in) {
+			return
+		}
+		batch.Commit()
+	}
 }
 
 // Compare implements solve.Engine.

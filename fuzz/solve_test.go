@@ -2,8 +2,10 @@ package fuzz
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 )
 
@@ -54,5 +56,137 @@ func TestChainOfNineIsSolved(t *testing.T) {
 		if result.Stats.Solved < 9 {
 			t.Errorf("%d comparisons solved, want at least 9", result.Stats.Solved)
 		}
+	}
+}
+
+// puzzle is a toy with one comparison behind which the goal is.
+func puzzle(site cover.Comparison, operands func(packet []byte) (a, b uint64)) *toy {
+	return newToy(3, func(r *toyRun, packet []byte) uint32 {
+		r.hit(0)
+		if a, b := operands(packet); r.compare(0, a, b) {
+			return 77
+		}
+		return 2
+	}).comparing(site)
+}
+
+func crc16(bytes []byte) uint64 {
+	crc := uint16(0xffff)
+	for _, b := range bytes {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			crc = crc<<1 ^ crc>>15*0x1021
+		}
+	}
+	return uint64(crc)
+}
+
+// onesSum is the sum of words in ones' complement.
+func onesSum(bytes []byte) uint64 {
+	sum := uint64(0)
+	for i := 0; i+1 < len(bytes); i += 2 {
+		sum += uint64(binary.NativeEndian.Uint16(bytes[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	return sum
+}
+
+// TestComputedOperandsAreSolved has puzzles that nothing is known of but operands.
+func TestComputedOperandsAreSolved(t *testing.T) {
+	equal := cover.Comparison{Relation: cover.Equal}
+	for name, test := range map[string]struct {
+		site     cover.Comparison
+		operands func(p []byte) (a, b uint64)
+		execs    uint64
+	}{
+		"bytes at an offset of the packet's": {equal, func(p []byte) (uint64, uint64) {
+			at := 14 + int(p[13]&15)%8
+			if len(p) < at+8 {
+				return 1, 0
+			}
+			return uint64(binary.BigEndian.Uint32(p[at:])), 0x1badb002
+		}, 5000},
+		"eight bytes, nothing known": {equal, func(p []byte) (uint64, uint64) {
+			return binary.NativeEndian.Uint64(p[4:]), 0xfeedfacecafebeef
+		}, 5000},
+		"a sum": {equal, func(p []byte) (uint64, uint64) {
+			return onesSum(p[:14]), 0xbeef
+		}, 5000},
+		"a CRC": {equal, func(p []byte) (uint64, uint64) {
+			return crc16(p[:12]), 0xbeef
+		}, 5000},
+		"a CRC of 32 bytes and its field": {equal, func(p []byte) (uint64, uint64) {
+			if len(p) < 34 {
+				return 1, 0
+			}
+			return crc16(p[:32]), uint64(binary.BigEndian.Uint16(p[32:]))
+		}, 5000},
+		"a product of bytes": {equal, func(p []byte) (uint64, uint64) {
+			hash := uint32(0x811c9dc5)
+			for _, b := range p[2:8] {
+				hash = (hash ^ uint32(b)) * 0x01000193
+			}
+			return uint64(hash >> 16), 0xbeef
+		}, 400_000},
+		"the size of a sum": {cover.Comparison{Relation: cover.Greater, Constant: true}, func(p []byte) (uint64, uint64) {
+			sum := uint64(0)
+			for _, b := range p[:14] {
+				sum += uint64(b)
+			}
+			return sum, 3500
+		}, 5000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				result := runToy(t, puzzle(test.site, test.operands), Options{Seed: seed, Execs: test.execs, StopOnFinding: true})
+				if len(result.Findings) != 1 {
+					t.Fatalf("seed %d: no finding after %d executions", seed, result.Stats.Execs)
+				}
+				t.Logf("seed %d: %d executions", seed, result.Stats.Execs)
+			}
+		})
+	}
+}
+
+func TestSolvingIsRepeatable(t *testing.T) {
+	once := func() (inputs []string, stats Stats) {
+		result := runToy(t, chain(false), Options{Seed: 3, Execs: 30_000})
+		for _, e := range result.Entries {
+			inputs = append(inputs, string(corpus.Encode(e.Input)))
+		}
+		return inputs, result.Stats
+	}
+	a, statsA := once()
+	b, statsB := once()
+	if !slices.Equal(a, b) || statsA.Execs != statsB.Execs || statsA.Solved != statsB.Solved {
+		t.Errorf("two runs with one seed differ: %d and %d entries, %d and %d executions", len(a), len(b), statsA.Execs, statsB.Execs)
+	}
+	if statsA.Solved < 8 {
+		t.Errorf("%d comparisons solved of which nothing but the operands is known, want at least 8", statsA.Solved)
+	}
+}
+
+// TestManyComparisonsDoNotStall has a thousand sites that nobody can solve.
+func TestManyComparisonsDoNotStall(t *testing.T) {
+	const many = 1000
+	sites := make([]cover.Comparison, many)
+	for i := range sites {
+		sites[i] = cover.Comparison{Relation: cover.Equal, A: packetInt(i%14, 1, cover.Transform{Action: cover.Or, Value: 1})}
+	}
+	target := newToy(2*many+1, func(r *toyRun, packet []byte) uint32 {
+		r.hit(0)
+		for i := range many {
+			r.compare(i, uint64(packet[i%14]|1), 2)
+		}
+		return 2
+	}).comparing(sites...)
+	result := runToy(t, target, Options{Seed: 1, Execs: 20_000})
+	if result.Stats.Edges != many+1 {
+		t.Errorf("%d edges", result.Stats.Edges)
+	}
+	if most := 12_000; target.calls > most {
+		t.Errorf("%d inputs were run to see what they compare, at most %d are worth it", target.calls, most)
 	}
 }

@@ -170,6 +170,7 @@ func (w *worker) fill(batch *Batch, limit int) {
 		}
 	}
 	batch.Reset()
+	w.solve.sweep(batch, limit)
 	var parent, other *corpus.Input
 	for n := 0; len(batch.Slots()) < limit; n++ {
 		in := batch.Next()

@@ -31,6 +31,7 @@ type Solver struct {
 	engine Engine
 	state  []site
 	hard   []*corpus.Input // inputs whose goals took more than the operands tell, the newest last
+	sweeps []sweep
 	stats  Stats
 }
 
@@ -48,6 +49,7 @@ type site struct {
 	climbs  int  // logs in a row in which one operand went up by one
 	counter bool // it counts a loop
 	met     [2]int
+	studied [2]int // inputs that were taken apart for a side
 }
 
 // New makes a solver for the comparisons of a table and inputs of a shape, neither of
@@ -95,7 +97,7 @@ func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
 		return err
 	}
 	if left {
-		s.hard = append(s.hard, in)
+		s.later(in)
 	}
 	return nil
 }

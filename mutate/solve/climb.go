@@ -1,0 +1,69 @@
+package solve
+
+import (
+	"context"
+	mathbits "math/bits"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// maxSteps bounds the runs of one climb.
+const maxSteps = 400
+
+// climb changes one byte after the other and keeps what brings the operands closer.
+func (st *study) climb(ctx context.Context, sub *subject) error {
+	c := &st.sites[sub.Site]
+	deps := append(sub.deps[0][:len(sub.deps[0]):len(sub.deps[0])], sub.deps[1]...)
+	in, best := st.in, Distance(c, sub.Compared, sub.taken)
+	for runs, improved := 0, true; improved && runs < maxSteps; {
+		improved = false
+		for _, p := range deps {
+			b := p.bytes(in)
+			if b == nil {
+				continue
+			}
+			for _, v := range [...]byte{0xff, 0, b[0] + 64, b[0] - 64, b[0] + 16, b[0] - 16, b[0] + 4, b[0] - 4, b[0] + 1, b[0] - 1} {
+				next := apply(st.shape, in, edit{place: p, data: []byte{v}})
+				if next == nil || v == p.bytes(in)[0] {
+					continue
+				}
+				runs++
+				compared, _, err := st.compare(ctx, next)
+				if err != nil {
+					return err
+				}
+				got, ok := find(compared, sub.which)
+				if !ok {
+					continue
+				}
+				if d := Distance(c, got, sub.taken); d < best {
+					in, best, improved = next, d, true
+				}
+				if best == 0 {
+					return st.try(ctx, in, sub.goal, nil)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Distance says how far operands are from making a comparison go one way: 0 when they
+// do. For integers that have to be equal it is the difference, for bits their number.
+func Distance(c *cover.Comparison, got cover.Compared, taken bool) uint64 {
+	if c.Holds(got.A, got.B) == taken {
+		return 0
+	}
+	a, b := got.A, got.B
+	if c.Signed && c.Size == 4 {
+		a, b = uint64(int64(int32(a))), uint64(int64(int32(b)))
+	}
+	difference := max(a, b) - min(a, b)
+	if c.Signed {
+		difference = uint64(max(int64(a), int64(b)) - min(int64(a), int64(b)))
+	}
+	if c.Relation == cover.AnyBit || c.Relation == cover.NoBit {
+		difference = uint64(mathbits.OnesCount64(a & b))
+	}
+	return max(difference, 1)
+}

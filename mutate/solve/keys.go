@@ -1,0 +1,128 @@
+package solve
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
+
+// keyByte is a byte of a key that a run looked up.
+type keyByte struct{ lookup, at int }
+
+// maxKeys bounds the keys that are copied into one input for one lookup.
+const maxKeys = 8
+
+func cloneKeys(keys []cover.Lookup) []cover.Lookup {
+	list := slices.Clone(keys)
+	for i := range list {
+		list[i].Key = bytes.Clone(list[i].Key)
+	}
+	return list
+}
+
+// noteKeys sees which bytes of keys a byte of the input is.
+func (st *study) noteKeys(keys []cover.Lookup, p place, mask byte) {
+	if len(keys) != len(st.keys) {
+		return // another way through the program
+	}
+	for i, k := range keys {
+		before := &st.keys[i]
+		if k.Map != before.Map || len(k.Key) != len(before.Key) {
+			continue
+		}
+		for at := range k.Key {
+			if k.Key[at]^before.Key[at] == mask {
+				st.feeds[keyByte{i, at}] = p
+			}
+		}
+	}
+}
+
+// lookUp copies keys that a map has to where the keys that were not found come from.
+func (st *study) lookUp(ctx context.Context) error {
+	for i, k := range st.keys {
+		if k.Found {
+			continue
+		}
+		tried := 0
+		for _, key := range st.existing(k.Map) {
+			edits := st.rekeyed(i, key)
+			if len(edits) == 0 || tried == maxKeys {
+				continue
+			}
+			tried++
+			if err := st.put(ctx, edits); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// existing lists keys that a map has before the first step.
+func (st *study) existing(name string) [][]byte {
+	var list [][]byte
+	for i := range st.in.Maps {
+		if st.in.Maps[i].Map == name {
+			list = append(list, st.in.Maps[i].Key)
+		}
+	}
+	for i := range st.shape.Maps {
+		if st.shape.Maps[i].Name == name {
+			list = append(list, st.shape.Maps[i].Keys...)
+		}
+	}
+	return list
+}
+
+// rekeyed returns the edits that make a lookup ask for a key; nil where some byte of
+// it does not come from the input.
+func (st *study) rekeyed(lookup int, key []byte) []edit {
+	now := st.keys[lookup].Key
+	if len(key) != len(now) {
+		return nil
+	}
+	var edits []edit
+	for at, v := range key {
+		if v == now[at] {
+			continue
+		}
+		p, ok := st.feeds[keyByte{lookup, at}]
+		if !ok && at < st.prefix(st.keys[lookup].Map) {
+			continue
+		}
+		if !ok {
+			return nil
+		}
+		edits = append(edits, edit{place: p, data: []byte{v}})
+	}
+	return edits
+}
+
+// prefix is how many bytes of a map's keys say how many of the others count.
+func (st *study) prefix(name string) int {
+	for i := range st.shape.Maps {
+		if m := &st.shape.Maps[i]; m.Name == name && m.Kind == "lpm_trie" {
+			return 4
+		}
+	}
+	return 0
+}
+
+// put runs the input with edits, with lengths and checksums right and as they are.
+func (st *study) put(ctx context.Context, edits []edit) error {
+	changed := apply(st.shape, st.in, edits...)
+	if changed == nil {
+		return nil
+	}
+	if sound := repaired(st.shape, changed, edits); sound != nil {
+		st.stats.Runs++
+		if err := st.engine.Try(ctx, sound); err != nil {
+			return err
+		}
+	}
+	st.stats.Runs++
+	return st.engine.Try(ctx, changed)
+}
