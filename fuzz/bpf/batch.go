@@ -186,18 +186,26 @@ func (b *batchExecutor) describe() {
 			d[instrument.DescFlags] = 1
 		}
 		out += l.OutRoom(len(s.Packet), len(s.Meta))
-		if len(s.Context) > 0 && l.Packets == instrument.SKB {
-			b.describeContext(d, b.legal(s))
+		if l.Packets == instrument.SKB {
+			describeContext(d, s)
 		}
 	}
 }
 
-// describeContext copies the fields that programs can write.
-func (b *batchExecutor) describeContext(d, ctx []byte) {
-	copy(d[instrument.DescMark:][:4], ctx[8:])
-	copy(d[instrument.DescPriority:][:4], ctx[32:])
-	copy(d[instrument.DescCB:][:20], ctx[48:])
-	copy(d[instrument.DescTstamp:][:8], ctx[152:])
+// describeContext copies the fields that programs can write, in which any value is
+// legal, and the length on the wire.
+func describeContext(d []byte, s *corpus.Step) {
+	wire := uint32(0)
+	if ctx := s.Context; len(ctx) == skbSize {
+		copy(d[instrument.DescMark:][:4], ctx[8:])
+		copy(d[instrument.DescPriority:][:4], ctx[32:])
+		copy(d[instrument.DescCB:][:20], ctx[48:])
+		copy(d[instrument.DescTstamp:][:8], ctx[152:])
+		if wire = binary.NativeEndian.Uint32(ctx[skbOffWireLen:]); wire > maxWireLen {
+			wire %= maxWireLen + 1 // as fixContext does
+		}
+	}
+	binary.NativeEndian.PutUint32(d[instrument.DescWire:], max(wire, uint32(len(s.Packet))))
 }
 
 // runRow runs the descriptors [at, end), whose packets are alike in what a call

@@ -32,7 +32,7 @@ func (t *Target) looksAt(packets instrument.Packets) looksAt {
 	at := looksAt{device: looks.Device(packets)}
 	if packets == instrument.SKB {
 		at.headers = looks.Header()
-		at.wireLen = t.looksAtWireLen()
+		at.wireLen = looks.WireLen()
 		at.ingress = looks.Field(skbOffIngress, skbOffIngress+4)
 		at.segs = looks.Field(skbOffGSOSegs, skbOffGSOSegs+4)
 		at.hwtstamp = looks.Field(skbOffHWTstamp, skbOffHWTstamp+8)
@@ -50,7 +50,10 @@ func (b *batchExecutor) fits(s *corpus.Step) (k key, ok bool) {
 	case packet < shape.MinPacket(s.Packet), packet+meta > l.Largest:
 	case meta > shape.Meta.Max, meta%4 != 0, meta > 0 && l.MetaAlone:
 	default:
-		ok = len(s.Context) == 0 && !b.looksAt.wireLen || b.fitsContext(s, &k)
+		ok = len(s.Context) == 0 || b.fitsContext(s, &k)
+		if b.looksAt.wireLen && k.wire == 0 {
+			k.wire = uint32(packet)
+		}
 		if b.looksAt.headers {
 			k.header = protocol(s.Packet)<<2 | macClass(s.Packet, b.addresses[k.device])
 		}
@@ -86,9 +89,7 @@ func (b *batchExecutor) fitsContext(s *corpus.Step, k *key) bool {
 		}
 	}
 	if b.looksAt.wireLen {
-		if k.wire = native.Uint32(ctx[skbOffWireLen:]); k.wire == 0 {
-			k.wire = uint32(len(s.Packet))
-		}
+		k.wire = native.Uint32(ctx[skbOffWireLen:])
 	}
 	return native.Uint32(ctx[skbOffGSOSize:]) == 0 &&
 		!(b.looksAt.ingress && native.Uint32(ctx[skbOffIngress:]) != 0) &&

@@ -45,6 +45,7 @@ const (
 	batchMoved = 20 // 1: bytes in front of the packet may have been written
 	batchHome  = 24 // u64: where packets of this call begin
 	batchAt    = 32 // u64: scratch
+	batchWire  = 40 // u32: wire_len of the running descriptor
 	// BatchHeader is how many bytes userspace clears before a call.
 	BatchHeader = 64
 
@@ -54,7 +55,7 @@ const (
 )
 
 // A descriptor says where an input is and what it came to. These are offsets in
-// it. Userspace writes those up to DescFlags and, for skbs, those from DescMark on;
+// it. Userspace writes those up to DescFlags and, for skbs, DescWire and those from DescMark on;
 // the program writes the others.
 const (
 	// DescIn and DescOut are u32 offsets from In and Out in the value.
@@ -73,8 +74,9 @@ const (
 	DescRet    = 16
 	DescOutLen = 20
 	DescFailed = 24
-	// Fields of the context.
-	DescMark     = 28 // u32
+	// Fields of the context. DescWire, wire_len, is where the return value goes later.
+	DescWire     = DescRet // u32
+	DescMark     = 28      // u32
 	DescTstamp   = 32 // u64
 	DescPriority = 40 // u32
 	DescCB       = 44 // 5 u32
@@ -116,9 +118,10 @@ type BatchLayout struct {
 }
 
 // NewBatchLayout lays out a batch of slots (a power of two) packets of up to room
-// bytes, of which those of up to largest bytes are run in batches.
+// bytes, of which those that with their metadata have up to largest bytes are run in
+// batches.
 func NewBatchLayout(packets Packets, slots, room, largest int) *BatchLayout {
-	l := &BatchLayout{Packets: packets, Slots: slots, Room: room, Largest: min(room, largest)}
+	l := &BatchLayout{Packets: packets, Slots: slots, Room: room, Largest: min(room+metaRoom, largest)}
 	// An odd number of cache lines: at distances of whole pages inputs would compete
 	// for a few lines of the cache.
 	l.Stride = ((metaRoom+room+line-1)/line | 1) * line
@@ -172,6 +175,9 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 	inserted := make(map[*function][]insertion, len(p.funcs))
 	for _, fn := range p.funcs {
 		inserted[fn] = append(marks(fn.Func, l.Packets, batchName), p.insertions(fn, a, mapName)...)
+		if l.Packets == SKB {
+			inserted[fn] = append(inserted[fn], wireLens(fn, batchName)...)
+		}
 		inserted[fn] = append(inserted[fn], a.scoreInsertions(p, fn, fn.emitter(a, mapName), batchName)...)
 	}
 	build := func(prog *program, first []insertion) (asm.Instructions, error) {

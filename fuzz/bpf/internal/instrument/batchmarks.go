@@ -94,6 +94,8 @@ type Looks struct {
 	fields map[int16]bool // offsets in the context that are loaded
 	calls  map[asm.BuiltinFunc]bool
 	kfuncs bool
+	// wireLen says that some load of wire_len cannot be replaced.
+	wireLen bool
 }
 
 // Looks finds out what the plan's programs look at.
@@ -112,6 +114,9 @@ func (p *Plan) Looks() *Looks {
 				l.kfuncs = true
 			case ins.OpCode.Class() == asm.LdXClass && s.Regs[ins.Src].Taint != 0:
 				l.fields[ins.Offset] = true
+				if ins.Offset >= skbWireLen && ins.Offset < skbWireLenEnd && (fn.sub || !loadsWireLen(ins)) {
+					l.wireLen = true
+				}
 			}
 		})
 	}

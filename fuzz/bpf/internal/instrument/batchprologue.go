@@ -308,6 +308,8 @@ func (b *batchCode) fillSKB() {
 		b.load(asm.R2, f[1], asm.Word)
 		b.add(asm.StoreMem(regCtx, f[0], asm.R2, asm.Word))
 	}
+	b.load(asm.R2, DescWire, asm.Word)
+	b.put(batchWire, asm.R2)
 	b.load(asm.R2, DescTstamp, asm.DWord)
 	b.add(asm.StoreMem(regCtx, skbTstamp, asm.R2, asm.DWord), asm.LoadMem(asm.R2, regCtx, skbLen, asm.Word))
 	b.whenReg(asm.R2, asm.JEq, regTmp, "sized")
