@@ -77,9 +77,9 @@ const (
 	// Fields of the context. DescWire, wire_len, is where the return value goes later.
 	DescWire     = DescRet // u32
 	DescMark     = 28      // u32
-	DescTstamp   = 32 // u64
-	DescPriority = 40 // u32
-	DescCB       = 44 // 5 u32
+	DescTstamp   = 32      // u64
+	DescPriority = 40      // u32
+	DescCB       = 44      // 5 u32
 	// DescSize is the size of a descriptor.
 	DescSize  = 64
 	descShift = 6
