@@ -1,67 +1,61 @@
 package bpf
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"syscall"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	events "github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/trigger"
 )
 
-// cause makes the kernel pass a tracepoint on the calling thread. Its context is
-// what the event carries and an input may choose.
+// cause makes the kernel pass a tracepoint on the calling thread. Its context, and
+// its packet if it has one, are what the event carries and an input may choose.
 type cause struct {
-	size   int
-	fields []corpus.Field
-	// do has the kernel pass it. It uses scratch, which is kept from the stack.
+	size    int
+	fields  []corpus.Field
+	packet  corpus.Bounds
+	payload bool
+	// do has the kernel pass it. What its system calls return does not matter.
 	do func(ctx []byte)
+	// start does the same where something has to be there first; do is nil then.
+	start func() (events.Trigger, error)
 }
 
-// nameSize is TASK_COMM_LEN.
-const nameSize = 16
-
-// causes lists the tracepoints that can be passed at will. What the calls return
-// does not matter, and none changes more than the thread's own name.
+// causes lists the tracepoints that can be passed at will. Nothing outside of the
+// thread and its private network namespace notices.
 func causes() map[string]cause {
-	var name []corpus.Field
-	for i := range nameSize - 1 {
-		name = append(name, corpus.Field{Name: fmt.Sprintf("comm[%d]", i), Offset: i, Size: 1})
+	all := map[string]cause{}
+	for _, group := range []struct {
+		cause cause
+		names []string
+	}{
+		{renaming(), []string{"task_rename"}},
+		{calling(), []string{"sys_enter", "sys_exit"}},
+		{sleeping(), []string{"hrtimer_start", "sched_switch"}},
+		{forking(), []string{"sched_process_fork", "sched_process_wait", "sched_wakeup_new", "task_newtask"}},
+		{signalling(), []string{"signal_generate"}},
+		{through(events.Connections()), []string{
+			"inet_sock_set_state", "sk_data_ready", "sock_recv_length", "sock_send_length", "tcp_destroy_sock", "tcp_probe",
+			"tcp_rcv_space_adjust", "tcp_receive_reset", "tcp_send_reset",
+		}},
+		{through(events.Frames()), []string{
+			"consume_skb", "kfree_skb", "net_dev_queue", "net_dev_start_xmit", "net_dev_xmit", "netif_receive_skb",
+		}},
+	} {
+		for _, name := range group.names {
+			all[name] = group.cause
+		}
 	}
-	call := cause{size: wordSize * 7, do: callHarmless, fields: []corpus.Field{
-		{Name: "id", Offset: 0, Size: wordSize, Max: uint64(len(harmless()) - 1)},
-	}}
-	for i := range 6 {
-		call.fields = append(call.fields, corpus.Field{Name: fmt.Sprintf("args[%d]", i), Offset: wordSize * (i + 1), Size: wordSize})
-	}
-	return map[string]cause{
-		"task_rename": {size: nameSize, fields: name, do: rename},
-		"sys_enter":   call,
-		"sys_exit":    call,
-	}
+	return all
 }
 
-// rename gives the thread a name.
-func rename(ctx []byte) {
-	_, _, _ = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.SliceData(ctx))), 0)
-}
-
-// harmless lists system calls that ignore their arguments.
-func harmless() []uintptr {
-	return []uintptr{unix.SYS_GETPID, unix.SYS_GETPPID, unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETTID}
-}
-
-// callHarmless makes a system call with arguments of the context.
-func callHarmless(ctx []byte) {
-	arg := func(i int) uintptr { return uintptr(binary.NativeEndian.Uint64(ctx[wordSize*i:])) }
-	list := harmless()
-	_, _, _ = unix.RawSyscall6(list[arg(0)%uintptr(len(list))], arg(1), arg(2), arg(3), arg(4), arg(5), arg(6))
+// through makes a cause of events that need sockets or devices.
+func through(p events.Passing) cause {
+	return cause{size: events.ContextSize, fields: p.Fields, packet: p.Packet, payload: p.Payload, start: p.Start}
 }
 
 // btfTracepointRow is of BTF tracepoints: BPF_PROG_RUN answers EFAULT, so they are
@@ -82,22 +76,40 @@ func specialCause(row *programType, prog *ebpf.ProgramSpec) error {
 		return fmt.Errorf("BPF_PROG_RUN answers EFAULT to BTF tracepoints, so the event has to be caused, which can be done for %s and not for %q; a raw_tp program of that tracepoint can be run with any arguments",
 			strings.Join(slices.Sorted(maps.Keys(all)), ", "), prog.AttachTo)
 	}
-	row.contextSize = c.size
+	row.contextSize, row.noPacket = c.size, c.packet.Max == 0
 	row.context = func(int, *machine) []corpus.Field { return c.fields }
-	row.cause = c.do
+	row.cause = &c
 	return nil
 }
 
-// openCause attaches the program behind its gate.
+// openCause attaches the program behind its gate, and readies what causes its event.
 func openCause(t *Target, inst *instance) error {
 	if err := openTracing(t, inst); err != nil {
 		return err
 	}
-	inst.cause = func(ctx []byte) syscall.Errno {
+	do, err := t.row.cause.ready(inst)
+	if err != nil {
+		return fmt.Errorf("causing the event of program %q: %w", t.program, err)
+	}
+	inst.cause = func(ctx, packet []byte) error {
 		inst.gate.open()
-		t.row.cause(ctx)
-		inst.gate.shut()
-		return 0
+		defer inst.gate.shut()
+		return do(ctx, packet)
 	}
 	return nil
+}
+
+// ready makes what the cause needs, which the instance gives back, and returns how to
+// cause an event.
+func (c *cause) ready(inst *instance) (func(ctx, packet []byte) error, error) {
+	if c.start == nil {
+		return func(ctx, _ []byte) error { c.do(ctx); return nil }, nil
+	}
+	trigger, err := c.start()
+	if err != nil {
+		return nil, err
+	}
+	inst.also(trigger.Close)
+	seen := &events.Seen{}
+	return func(ctx, packet []byte) error { return trigger.Fire(ctx, packet, seen) }, nil
 }

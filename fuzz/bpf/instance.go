@@ -24,7 +24,7 @@ type instance struct {
 	// passing is not nil where contexts are of arguments, cause where an event is
 	// caused in place of BPF_PROG_RUN.
 	passing *passing
-	cause   func(ctx []byte) syscall.Errno
+	cause   func(ctx, packet []byte) error
 	gate    *threadGate // nil where the program is not attached
 	feed    *feedback   // nil where edges alone guide
 	closers []func() error

@@ -30,7 +30,7 @@ func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec,
 		Closed:      row.closed,
 		Flags:       row.flags,
 		Dictionary:  newDictionary(spec, programs),
-		Payload:     row.trigger != nil && row.trigger.Payload,
+		Payload:     row.trigger != nil && row.trigger.Payload || row.cause != nil && row.cause.payload,
 	}
 	row.setLimits(shape, prog, lim)
 	if row.flags&corpus.OnCPU != 0 && n != nil {
@@ -54,6 +54,8 @@ func (row *programType) limits(prog *ebpf.ProgramSpec) (kernel.Limits, error) {
 		return kernel.Limits{Min: row.trigger.Packet.Min, Max: row.trigger.Packet.Max}, nil
 	case row.noPacket:
 		return kernel.Limits{}, nil
+	case row.cause != nil:
+		return kernel.Limits{Min: row.cause.packet.Min, Max: row.cause.packet.Max}, nil
 	}
 	return kernel.MeasureLimits(prog.Type)
 }

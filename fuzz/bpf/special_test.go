@@ -31,7 +31,7 @@ func TestSpecialContexts(t *testing.T) {
 		{name: "operations of others", prog: ebpf.ProgramSpec{Type: ebpf.StructOps, AttachTo: "tcp_congestion_ops:init"}, refuse: "EOPNOTSUPP"},
 		{name: "fentry of others", prog: ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceFEntry, AttachTo: "do_exit"}, refuse: "bpf_fentry_test1"},
 		{name: "fmod_ret of others", prog: ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachModifyReturn, AttachTo: "do_exit"}, refuse: "bpf_modify_return_test"},
-		{name: "event that is not caused", prog: ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "sched_switch"}, refuse: "task_rename"},
+		{name: "event that is not caused", prog: ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "block_rq_issue"}, refuse: "task_rename"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.prog.Name = "prog"

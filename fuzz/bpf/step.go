@@ -16,8 +16,8 @@ func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, o
 	}
 	ctx := e.contextOf(s, ctxOut != nil)
 	if inst.cause != nil {
-		*o = corpus.StepOutcome{Errno: inst.cause(ctx)}
-		return nil
+		*o = corpus.StepOutcome{}
+		return inst.cause(ctx, s.Packet)
 	}
 	e.setData(inst, s, ctx, out)
 	e.setContext(inst, ctx, ctxOut)

@@ -59,7 +59,7 @@ type programType struct {
 	args *arguments
 	// cause makes the event happen for types that BPF_PROG_RUN does not run; gated
 	// says that only the events of the own thread count.
-	cause func(ctx []byte)
+	cause *cause
 	gated bool
 	// tracing says that the kernel has to let programs watch its functions.
 	tracing bool
