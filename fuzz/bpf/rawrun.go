@@ -240,12 +240,15 @@ func (l *Loaded) whyContext(r *RawRun, errno syscall.Errno) string {
 		return "the type takes no ctx_out"
 	case errno == unix.E2BIG && size > 0 && len(r.Context) > size:
 		return fmt.Sprintf("ctx_in has %d bytes, the kernel's structure %d, and what is behind them has to be zero", len(r.Context), size)
-	case errno == unix.ENODEV:
-		return "the context names an interface that is not in the private network namespace, which has lo (1) alone"
-	case l.row.context == nil || l.row.special != nil:
-		return ""
+	case l.row.special != nil || l.row.context == nil:
+		return l.whySize(len(r.Context))
 	}
-	return l.whyFields(r.Context)
+	for _, reason := range []string{l.whyRange(r.Context), l.whyPlace(r), l.whyFields(r.Context)} {
+		if reason != "" {
+			return reason
+		}
+	}
+	return ""
 }
 
 // whyFields names the first byte of a context that is no field that may be set.
