@@ -43,6 +43,9 @@ func TestCauses(t *testing.T) {
 			}
 			shape := target.Shape()
 			onExecutor(t, target, func(e *executor) {
+				if said := e.Describe(); strings.Contains(said, "BPF_PROG_RUN") {
+					t.Errorf("%q is not how it runs", said)
+				}
 				seen := 0 // not every connection sends, and not every frame is dropped
 				for i, in := range causeInputs(shape) {
 					out, err := e.Alone(t.Context(), in, 0)

@@ -115,6 +115,9 @@ func (e *executor) Describe() string {
 	if e.lab != nil {
 		return e.lab.describe() + ", instrumented " + e.target.Rung()
 	}
+	if e.target.row.cause != nil {
+		return "single: the worker's thread passes the tracepoint for each input, instrumented " + e.target.Rung()
+	}
 	return "single: one BPF_PROG_RUN call for each packet, instrumented " + e.target.Rung() + e.why
 }
 
