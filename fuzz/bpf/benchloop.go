@@ -22,35 +22,18 @@ type benchLoop struct {
 }
 
 // openLoops sets up the whole loop: with packets of any length and with those of the
-// first size, as a run would and, where that makes single calls for want of single
-// packets, in batches as well.
+// first size.
 func (b *bencher) openLoops() error {
-	modes := []string{b.target.mode}
-	if b.inSteps() {
-		modes = append(modes, executorBatch)
-	}
 	sizes := []int{0}
 	if first := b.opts.Sizes[0]; first > 0 {
 		sizes = []int{first, 0}
 	}
-	for _, mode := range modes {
-		for _, size := range sizes {
-			t := b.target.bounded(size, 0)
-			t.mode = mode
-			if err := b.addLoop(t, size); err != nil {
-				return err
-			}
+	for _, size := range sizes {
+		if err := b.addLoop(b.target.bounded(size, 0), size); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// inSteps reports whether a run makes single calls because inputs have several steps,
-// and could do otherwise.
-func (b *bencher) inSteps() bool {
-	t := b.target
-	return (t.mode == "" || t.mode == executorAuto) && t.shape.MaxSteps > 1 &&
-		b.find(BenchRow{Way: BenchBatch, Executor: executorBatch, Size: b.opts.Sizes[0], Slots: b.opts.Slots[0], Workers: 1}) != nil
 }
 
 func (b *bencher) addLoop(t *Target, size int) error {
