@@ -14,6 +14,9 @@ type toy struct {
 	table cover.Table
 	prog  func(r *toyRun, packet []byte) uint32
 	calls int // of Compare
+	// shared has the inputs of a batch share state, as those of a kernel's batch do.
+	shared bool
+	have   corpus.Have // that Alone records besides the usual
 }
 
 // comparing makes the toy's executors tell what they compare: comparison i has edges
@@ -114,6 +117,7 @@ type toyExecutor struct {
 	batch  *Batch
 	run    toyRun
 	closed bool
+	order  []int
 	alone  corpus.Outcome
 }
 
@@ -130,14 +134,24 @@ func (e *toyExecutor) Recreate(context.Context) error {
 func (e *toyExecutor) Run(context.Context) error {
 	clear(e.run.cover)
 	e.run.trace = e.run.trace[:0]
+	clear(e.run.state)
 	for i := range e.batch.Len() {
+		if !e.toy.shared {
+			clear(e.run.state)
+		}
 		e.input(e.batch.Input(i), e.batch.Outcome(i).Steps)
+	}
+	if e.toy.shared {
+		e.order = e.order[:0]
+		for i := range e.batch.Slots() {
+			e.order = append(e.order, i)
+		}
+		e.batch.SetOrder(e.order)
 	}
 	return nil
 }
 
 func (e *toyExecutor) input(in *corpus.Input, outcomes []corpus.StepOutcome) {
-	clear(e.run.state)
 	for i := range in.Steps {
 		packet := in.Steps[i].Packet
 		if n := len(packet); n < e.toy.shape.MinPacket(packet) || n > e.toy.shape.Packet.Max {
@@ -153,7 +167,8 @@ func (e *toyExecutor) input(in *corpus.Input, outcomes []corpus.StepOutcome) {
 func (e *toyExecutor) Alone(_ context.Context, in *corpus.Input, _ corpus.Have) (*corpus.Outcome, error) {
 	clear(e.run.cover)
 	e.run.trace = e.run.trace[:0]
-	e.alone.Have = corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveTrace
+	clear(e.run.state)
+	e.alone.Have = e.toy.have | corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveTrace
 	e.alone.Steps = make([]corpus.StepOutcome, len(in.Steps))
 	e.input(in, e.alone.Steps)
 	e.alone.Cover, e.alone.Trace = e.run.cover, e.run.trace
