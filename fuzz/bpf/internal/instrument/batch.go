@@ -2,8 +2,10 @@ package instrument
 
 import (
 	"math/bits"
+	"strings"
 
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/cfg"
@@ -183,10 +185,14 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 	build := func(prog *program, first []insertion) (asm.Instructions, error) {
 		return prog.assemble(func(j int) []insertion {
 			list := inserted[prog.same[j]]
+			if j > 0 && prog.funcs[j].Name != prog.callback() {
+				return list
+			}
+			list = append(list[:len(list):len(list)], returns(prog.funcs[j], batchName)...)
 			if j > 0 {
 				return list
 			}
-			return append(append(first[:len(first):len(first)], list...), returns(prog.funcs[0], batchName)...)
+			return append(first[:len(first):len(first)], list...)
 		})
 	}
 	b := batchCode{coder: newCoder(), l: l, a: a, mapName: mapName, batchName: batchName}
@@ -204,7 +210,22 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 	return entry, all, nil
 }
 
-// returns stores what a program returns, at each exit of its main function.
+// callback returns the name of the function that bpf_throw calls and that then returns
+// for the program, "" for none: a program without returns the argument of bpf_throw.
+func (p *program) callback() string {
+	fn := btf.FuncMetadata(&p.Instructions[0])
+	if fn == nil {
+		return ""
+	}
+	for _, tag := range fn.Tags {
+		if name, ok := strings.CutPrefix(tag, "exception_callback:"); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// returns stores what a program returns, at each exit of a function that ends it.
 func returns(f *cfg.Func, batchName string) []insertion {
 	var list []insertion
 	for i := range f.Insns {
