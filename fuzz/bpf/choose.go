@@ -33,6 +33,12 @@ func (t *Target) NewExecutor(worker int) (fuzz.Executor, error) {
 	if t.mode == executorSingle || t.live != nil {
 		return t.keeping(single)
 	}
+	return t.withBatches(single)
+}
+
+// withBatches returns an executor of batches on top of single, or single where there
+// can be none and nobody insists: then it says why, in a line.
+func (t *Target) withBatches(single *executor) (fuzz.Executor, error) {
 	batch, err := newBatchExecutor(single)
 	if err == nil {
 		return batch, nil
