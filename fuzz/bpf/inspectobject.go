@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 )
 
@@ -102,4 +103,23 @@ func (o *Object) find(name string) (string, error) {
 		return "", fmt.Errorf("object %s has no program %q; it has %s", o.Name, name, strings.Join(all, ", "))
 	}
 	return name, nil
+}
+
+// Contents describes what a target file can set before the program runs: the maps that
+// the program refers to and whose contents are data, in the object's order, and the
+// names of its variables and constants. "" means the only program that can be fuzzed.
+// It asks nothing of the kernel.
+func (o *Object) Contents(program string) (name string, shapes []corpus.MapShape, variables []string, err error) {
+	if name, err = o.choose(program); err != nil {
+		return "", nil, nil, err
+	}
+	for _, m := range mapsOf(o.spec, reachable(o.spec, o.spec.Programs[name])) {
+		if strings.HasPrefix(m, ".") {
+			continue // a section, whose variables have names
+		}
+		if shape, ok := newMapShape(m, o.spec.Maps[m]); ok {
+			shapes = append(shapes, shape)
+		}
+	}
+	return name, shapes, slices.Sorted(maps.Keys(o.spec.Variables)), nil
 }

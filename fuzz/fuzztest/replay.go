@@ -107,7 +107,7 @@ func newPlayer(given *Target, fn Func) (*player, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &player{subject: s, fn: fn, judge: triage.NewJudge(s.oracles, s.relations), host: h}, nil
+	return &player{subject: s, fn: fn, judge: s.judge(), host: h}, nil
 }
 
 // rerun implements triage.Rerun, with everything recorded.
@@ -140,16 +140,21 @@ func (p *player) play(t *testing.T, given *corpus.Input) {
 		t.Fatalf("running program %s: %v", p.subject.name(), err)
 	}
 	if failure != nil {
-		t.Errorf("%s: %v", failure.Oracle, failure)
+		fmt.Fprintf(t.Output(), "%s\n", reason(failure.Oracle, failure.Error()))
+		t.Fail()
 	}
-	if p.fn == nil {
-		return
+	if p.fn != nil {
+		p.call(t, in)
 	}
+}
+
+// call calls the Func with an input and its outcome.
+func (p *player) call(t *testing.T, in *corpus.Input) {
 	out, err := p.rerun(t.Context(), in, costly)
 	if err != nil {
 		t.Fatalf("running program %s: %v", p.subject.name(), err)
 	}
-	own := &T{TB: t, shape: p.subject.target.Shape(), out: out, require: func(corpus.Have) {}}
+	own := &T{TB: t, shape: p.subject.target.Shape(), in: in, out: out, require: func(corpus.Have) {}}
 	if p.other != nil && p.other.subject.target.Shape().Check(in) == nil {
 		if own.twin, err = p.other.rerun(t.Context(), in, costly); err != nil {
 			t.Fatalf("running program %s: %v", p.other.subject.name(), err)

@@ -167,7 +167,7 @@ func (s *session) testSeedsHere(ctx context.Context, sub *subject, j *judged) (e
 		if err != nil || ctx.Err() != nil {
 			continue
 		}
-		failure, err := sub.judge(j).Sampled(ctx, exec.Alone, in)
+		failure, err := sub.judge().Sampled(ctx, exec.Alone, in)
 		if err != nil {
 			return err
 		}
@@ -179,11 +179,7 @@ func (s *session) testSeedsHere(ctx context.Context, sub *subject, j *judged) (e
 }
 
 func (s *session) sendSeed(ctx context.Context, sub *subject, seed seed, rerun triage.Rerun, failure *triage.Failure) error {
-	text := failure.Error()
-	if failure.Oracle != funcName {
-		text = failure.Oracle + ": " + text
-	}
-	f := &failing{Text: text, Seed: seed.name}
+	f := &failing{Text: reason(failure.Oracle, failure.Error()), Seed: seed.name}
 	in, err := mutate.Fit(sub.target.Shape(), seed.in)
 	if err == nil {
 		f.Details, err = describe(ctx, sub, rerun, in)

@@ -21,7 +21,7 @@ type subject struct {
 	given     *Target
 	file      *bpf.TargetFile
 	target    *bpf.Target
-	oracles   []triage.Oracle // without the Func
+	oracles   []triage.Oracle
 	relations []triage.Relation
 	notes     []string
 
@@ -72,12 +72,13 @@ func (s *subject) options() bpf.Options {
 	}
 }
 
-// addOracles adds the built-in oracles and the invariants that are expressions.
+// addOracles adds the built-in oracles, the Func, and the invariants that are
+// expressions.
 func (s *subject) addOracles() (err error) {
 	enable := map[string]bool{}
 	maps.Copy(enable, s.file.Oracles)
 	maps.Copy(enable, s.given.Oracles)
-	opts := triage.OracleOptions{Enable: enable}
+	opts := triage.OracleOptions{Enable: enable, Invariants: []triage.Oracle{{Name: funcName, Judge: judgeByFunc}}}
 	for _, inv := range s.file.Invariants {
 		o, err := expr.Compile(inv.Name, inv.Expr, s.target.Shape())
 		if err != nil {
@@ -99,14 +100,7 @@ func (s *subject) addOracles() (err error) {
 // funcName is the name of the oracle that the Func of a fuzz target is.
 const funcName = "fuzz-function"
 
-// judge returns what judges the subject, j's Func last.
-func (s *subject) judge(j *judged) *triage.Judge {
-	oracles := append([]triage.Oracle(nil), s.oracles...)
-	if j.fn != nil {
-		oracles = append(oracles, triage.Oracle{Name: funcName, Judge: j.judge})
-	}
-	return triage.NewJudge(oracles, s.relations)
-}
+func (s *subject) judge() *triage.Judge { return triage.NewJudge(s.oracles, s.relations) }
 
 // seeds reads the seeds that Target and target file name, without those of built-in
 // mutators. What cannot be used is a note.

@@ -19,6 +19,7 @@ import (
 type T struct {
 	testing.TB
 	shape   *corpus.Shape
+	in      *corpus.Input
 	out     *corpus.Outcome
 	twin    *corpus.Outcome   // of the other program of Diff
 	require func(corpus.Have) // called with what the outcome has to have
@@ -41,6 +42,22 @@ func (t *T) Verdict(step int) string {
 		return ""
 	}
 	return t.shape.VerdictName(t.out.Steps[step].Ret)
+}
+
+// Given returns a field of the context that a step got, by its C name, such as "mark" or
+// "remote_ip6[3]"; 0 where the input has no context. A field that cannot be given ends
+// the execution with a failure.
+func (t *T) Given(step int, name string) uint64 {
+	t.TB.Helper()
+	at := slices.IndexFunc(t.shape.Context, func(f corpus.Field) bool { return f.Name == name })
+	if at < 0 {
+		t.TB.Fatalf("programs of type %s take no context field %q", t.shape.Type, name)
+	}
+	f := &t.shape.Context[at]
+	if step < 0 || step >= len(t.in.Steps) || len(t.in.Steps[step].Context) < f.Offset+f.Size {
+		return 0
+	}
+	return integer(t.in.Steps[step].Context[f.Offset:][:f.Size], f.Big)
 }
 
 // Field returns a field of the context after a step, by its C name, such as "mark" or

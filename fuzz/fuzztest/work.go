@@ -183,7 +183,7 @@ func (s *session) fuzz(ctx context.Context, sub *subject, until limit) error {
 	if err := s.testSeeds(ctx, sub, j); err != nil {
 		return err
 	}
-	opts := s.options(sub, j, until)
+	opts := s.options(sub, until)
 	opts.Seeds = seeds
 	seeded := len(seeds) + len(mutate.Seeds(sub.target.Shape()))
 	s.send.send(message{Baseline: &baseline{0, seeded, s.flags.workers}})
@@ -244,7 +244,7 @@ func (s *session) flight(worker int) *flight {
 	return s.flights[worker]
 }
 
-func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
+func (s *session) options(sub *subject, until limit) fuzz.Options {
 	seed := sub.given.Seed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -254,7 +254,7 @@ func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
 	opts := fuzz.Options{
 		Workers: s.flags.workers, Seed: seed, Execs: until.execs,
 		Mutate: mutate.Options{Dictionary: sub.given.Dictionary, Operators: sub.given.Operators},
-		Judge:  sub.judge(j), StopOnFinding: true,
+		Judge:  sub.judge(), StopOnFinding: true,
 		Triage: triage.Options{Table: sub.target.Table(), Shape: shape, MaxTime: s.flags.minimize.time, MaxExecs: int(s.flags.minimize.execs)},
 		Report: func(found *triage.Finding) error { return s.sendFinding(sub, found) },
 		Warn:   func(err error) { s.send.send(message{Note: err.Error()}) },
@@ -269,10 +269,7 @@ func (s *session) options(sub *subject, j *judged, until limit) fuzz.Options {
 }
 
 func (s *session) sendFinding(sub *subject, found *triage.Finding) error {
-	text := found.Title
-	if found.Oracle != funcName && !strings.HasPrefix(found.Oracle, "invariant-") {
-		text = found.Oracle + ": " + text
-	}
+	text := reason(found.Oracle, found.Title)
 	details := fmt.Sprintf("\nprogram %s (%s)\n\n", found.Program, found.Type) + report.Body(found)
 	for _, note := range found.Notes {
 		details += "\nnote: " + note
@@ -284,6 +281,14 @@ func (s *session) sendFinding(sub *subject, found *triage.Finding) error {
 	path, err := save(s.f.Name(), found.Input)
 	s.send.send(message{Failure: &failing{Text: text, Details: details, Path: path}})
 	return err
+}
+
+// reason says what an oracle objects to. Functions and invariants say who they are.
+func reason(oracle, text string) string {
+	if oracle == funcName || strings.HasPrefix(oracle, "invariant-") {
+		return text
+	}
+	return oracle + ": " + text
 }
 
 func (s *session) report(stats *fuzz.Stats, before int) {
