@@ -94,7 +94,7 @@ func (e *executor) Compare(_ context.Context, in *corpus.Input, dst []cover.Comp
 		if err := e.step(e.compare, &in.Steps[i], &outcome, e.out[i], nil); err != nil {
 			return dst, err
 		}
-		dst = e.compared(dst, i, len(in.Steps[i].Packet))
+		dst = e.target.compared(e.compare, dst, i, len(in.Steps[i].Packet))
 	}
 	return dst, nil
 }
@@ -109,8 +109,7 @@ func (i *instance) clearOperands() {
 }
 
 // compared appends what the last step, whose packet has length bytes, compared.
-func (e *executor) compared(dst []cover.Compared, step, length int) []cover.Compared {
-	inst, t := e.compare, e.target
+func (t *Target) compared(inst *instance, dst []cover.Compared, step, length int) []cover.Compared {
 	native := binary.NativeEndian
 	for i := range inst.layout.Operands {
 		o := &inst.layout.Operands[i]

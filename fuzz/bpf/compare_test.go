@@ -20,6 +20,11 @@ import (
 var (
 	_ fuzz.Comparer = (*executor)(nil)
 	_ fuzz.Comparer = (*batchExecutor)(nil)
+	_ fuzz.Comparer = (*triggerExecutor)(nil)
+
+	_ fuzz.KeyLogger = (*executor)(nil)
+	_ fuzz.KeyLogger = (*batchExecutor)(nil)
+	_ fuzz.KeyLogger = (*triggerExecutor)(nil)
 )
 
 // everyJump compares the two integers that its packet begins with, with each
@@ -330,4 +335,57 @@ func TestKeys(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCompareByEvents does the same for programs that are run by events.
+func TestCompareByEvents(t *testing.T) {
+	for _, x := range triggerExamples() {
+		t.Run(x.program, func(t *testing.T) {
+			target := newTriggerExample(t, x.file, x.program)
+			isolated(t, func() {
+				exec, err := target.NewExecutor(0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() {
+					if err := exec.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				compareEvents(t, target, exec)
+			})
+		})
+	}
+}
+
+func compareEvents(t *testing.T, target *Target, exec fuzz.Executor) {
+	t.Helper()
+	table, total := target.table, 0
+	for _, in := range mutate.Seeds(target.shape) {
+		if total > 0 {
+			break // of some seeds the event does not reach the program
+		}
+		out, err := exec.Alone(t.Context(), in, corpus.HaveCover)
+		if err != nil {
+			t.Fatal(err)
+		}
+		covered := slices.Clone(table.Expand(nil, out.Cover))
+		compared, err := exec.(fuzz.Comparer).Compare(t.Context(), in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range compared {
+			site := &table.Comparisons[c.Site]
+			edge := site.Fall
+			if site.Holds(c.A, c.B) {
+				edge = site.Taken
+			}
+			if total++; !covered[edge] {
+				t.Errorf("%s: slot %d compares %#x %s %#x, but the edge behind it is not covered", site.Func, site.At, c.A, site.Relation, c.B)
+			}
+		}
+	}
+	if len(table.Comparisons) > 0 && total == 0 {
+		t.Error("nothing was compared")
+	}
 }

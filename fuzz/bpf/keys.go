@@ -8,20 +8,22 @@ import (
 )
 
 // Keys implements fuzz.KeyLogger.
-func (e *executor) Keys(dst []cover.Lookup) []cover.Lookup {
-	inst := e.compare
-	if inst == nil {
+func (e *executor) Keys(dst []cover.Lookup) []cover.Lookup { return e.compare.keys(dst) }
+
+// keys appends the lookups since clearLookups.
+func (i *instance) keys(dst []cover.Lookup) []cover.Lookup {
+	if i == nil {
 		return dst
 	}
 	native := binary.NativeEndian
-	for i := range inst.layout.Lookups {
-		l := &inst.layout.Lookups[i]
-		count := int(native.Uint32(inst.mem[l.Off:]))
-		for n := max(count-instrument.Ring, 0); n < count; n++ {
-			key := l.KeyAt(n)
+	for n := range i.layout.Lookups {
+		l := &i.layout.Lookups[n]
+		count := int(native.Uint32(i.mem[l.Off:]))
+		for call := max(count-instrument.Ring, 0); call < count; call++ {
+			key := l.KeyAt(call)
 			dst = append(dst, cover.Lookup{
-				Map: l.Map, Key: inst.mem[key : key+l.KeySize : key+l.KeySize],
-				Found: l.Found(native.Uint64(inst.mem[l.ResultAt(n):])),
+				Map: l.Map, Key: i.mem[key : key+l.KeySize : key+l.KeySize],
+				Found: l.Found(native.Uint64(i.mem[l.ResultAt(call):])),
 			})
 		}
 	}

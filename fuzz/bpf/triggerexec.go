@@ -24,12 +24,14 @@ type triggerExecutor struct {
 	batch  *fuzz.Batch
 	hot    *armed
 	trace  *armed // loaded when somebody asks for a trace
-	ctx    []byte // given to the event
-	views  []view // of the slots
-	seen   events.Seen
-	result corpus.Outcome
-	alone  []view // of the steps of the input run alone
-	ears   ears   // hear what the programs print
+	// compare is loaded when somebody asks what is compared.
+	compare *armed
+	ctx     []byte // given to the event
+	views   []view // of the slots
+	seen    events.Seen
+	result  corpus.Outcome
+	alone   []view // of the steps of the input run alone
+	ears    ears   // hear what the programs print
 }
 
 // view is where an outcome's bytes go.
@@ -210,7 +212,7 @@ func (e *triggerExecutor) Close() error { return errors.Join(e.release(), e.ears
 
 // release gives programs, maps and what causes events back.
 func (e *triggerExecutor) release() error {
-	err := errors.Join(e.hot.Close(), e.trace.Close())
-	e.hot, e.trace = nil, nil
+	err := errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close())
+	e.hot, e.trace, e.compare = nil, nil, nil
 	return err
 }
