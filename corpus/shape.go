@@ -51,6 +51,9 @@ type Shape struct {
 	// Chance names the helpers with which the program reads time or chance, so that the
 	// same input need not give the same outcome.
 	Chance []string
+	// ChanceSize bounds the length of Step.Chance, from which such helpers are answered
+	// where they are virtual; 0 means that they are not, or that there are none.
+	ChanceSize int
 	// Lasting lists what else outlives a run and cannot be put back, each as a phrase:
 	// "map seen (bits of a bloom filter)".
 	Lasting []string

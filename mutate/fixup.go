@@ -117,6 +117,9 @@ func (m *Mutator) legalize(s *corpus.Step) {
 	if n := len(s.Meta); n != 0 || m.shape.Meta.Min != 0 {
 		s.Meta = setLen(s.Meta, max(min(n&^3, m.metaRoom(s)), (m.shape.Meta.Min+3)&^3))
 	}
+	if m.shape.ChanceSize > 0 {
+		s.Chance = s.Chance[:min(len(s.Chance), m.shape.ChanceSize)]
+	}
 	if len(s.Context) != m.shape.ContextSize {
 		s.Context = s.Context[:0] // the default one; no part of a context is one
 	}

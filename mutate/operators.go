@@ -13,6 +13,7 @@ const (
 	needDictionary // there is one
 	needCPUs       // there are several to choose among
 	needHeaders    // packets have some
+	needChance     // helpers are answered from inputs
 )
 
 // operator changes one step of a child in one way. apply reports whether it
@@ -69,6 +70,8 @@ func operators() []operator {
 		{"choose-cpu", 1, needCPUs, chooseCPU},
 		{"meta-resize", 3, needMeta, metaResize},
 		{"meta-bytes", 3, needMeta, metaBytes},
+		{"chance-bytes", 12, needChance, chanceBytes},
+		{"chance-shorter", 1, needChance, chanceShorter},
 
 		{"repeat-step", 4, needSteps, repeatStep},
 		{"drop-step", 4, needSteps, dropStep},
@@ -99,6 +102,9 @@ func (m *Mutator) applicable(all []operator) []operator {
 	}
 	if m.shape.CPUs > 1 {
 		have |= needCPUs
+	}
+	if m.shape.ChanceSize >= 4 {
+		have |= needChance
 	}
 	if len(m.dict.all) > 0 {
 		have |= needDictionary

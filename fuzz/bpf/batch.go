@@ -83,12 +83,12 @@ func newBatchExecutor(single *executor) (*batchExecutor, error) {
 func (b *batchInstance) steps(shape *corpus.Shape) []corpus.Step {
 	l := b.batch
 	steps := make([]corpus.Step, l.Slots)
-	contexts, chances := carve(l.Slots, shape.ContextSize), carve(l.Slots, chanceRoom)
+	contexts := carve(l.Slots, shape.ContextSize)
 	for i := range steps {
-		packet, meta := l.Packet(i), l.Meta(i)
+		packet, meta, chance := l.Packet(i), l.Meta(i), l.Chance(i)
 		steps[i] = corpus.Step{
 			Packet: b.value[packet : packet : packet+l.Room], Meta: b.value[meta : meta : meta+shape.Meta.Max],
-			Context: contexts[i][:0], Chance: chances[i][:0],
+			Context: contexts[i][:0], Chance: b.value[chance : chance : chance+chanceRoom],
 		}
 	}
 	return steps
@@ -183,8 +183,12 @@ func (b *batchExecutor) describe() {
 		native.PutUint32(d[instrument.DescLen:], uint32(len(s.Packet)))
 		native.PutUint16(d[instrument.DescMeta:], uint16(len(s.Meta)))
 		if j.last {
-			d[instrument.DescFlags] = 1
+			d[instrument.DescFlags] = instrument.DescEnds
 		}
+		if i == 0 || b.jobs[i-1].last {
+			d[instrument.DescFlags] |= instrument.DescBegins
+		}
+		clear(b.inst.value[l.Chance(j.slot)+len(s.Chance) : l.Chance(j.slot)+chanceRoom])
 		out += l.OutRoom(len(s.Packet), len(s.Meta))
 		if l.Packets == instrument.SKB {
 			describeContext(d, s)

@@ -110,6 +110,7 @@ func (t *Target) rewrittenBatch(l *instrument.BatchLayout, scored instrument.Run
 	spec.Programs[t.program].Instructions = entry
 	spec.Maps[coverMap] = mappedValue(coverMap, t.plan.ScoredLayout(t.step.Rung, scored).Size)
 	spec.Maps[batchMap] = mappedValue(batchMap, l.Size)
+	t.addChance(spec)
 	return spec, nil
 }
 

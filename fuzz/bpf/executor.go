@@ -17,7 +17,7 @@ const (
 	// system call anyway, so more would only occupy cache.
 	slots = 64
 	// chanceRoom is how many bytes a step may have for virtualised helpers.
-	chanceRoom = 64
+	chanceRoom = instrument.ChanceRoom
 	// growth is how much longer than the largest input an output may be: loopback's
 	// MTU of 64 KiB bounds what a program can make of an skb, a page an XDP frame.
 	growth = 1<<16 + 4096
@@ -154,6 +154,7 @@ func (e *executor) Run(ctx context.Context) error {
 
 // prepare brings maps to the state that the input starts from.
 func (e *executor) prepare(inst *instance, in *corpus.Input) error {
+	inst.beginChance()
 	if err := inst.state.restore(); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type instance struct {
 	cause   func(ctx, packet []byte) error
 	gate    *threadGate // nil where the program is not attached
 	feed    *feedback   // nil where edges alone guide
+	chance  []byte      // the value of the map of virtual helpers, nil where there are none
 	closers []func() error
 	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }
@@ -116,6 +117,7 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 		Name: coverMap, Type: ebpf.Array, KeySize: 4, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
 		ValueSize: uint32(t.plan.Layout(step.Rung, variant).Size),
 	}
+	t.addChance(spec)
 	return spec, nil
 }
 
@@ -127,6 +129,9 @@ func (i *instance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
 		if err := i.mapResult(); err != nil {
 			return err
 		}
+	}
+	if err := i.openChance(); err != nil {
+		return err
 	}
 	i.state, err = newMapState(t, spec, i)
 	return err

@@ -23,11 +23,14 @@ type Setup struct {
 	// Reuse are maps of the kernel that take the place of the object's, by the names
 	// that they have there. Programs share them with whoever else uses them.
 	Reuse map[string]MapRef
+	// RealHelpers leaves helpers that return time, chance and the processor as they are.
+	// Otherwise what they return comes from the input, so that a replay is exact.
+	RealHelpers bool
 }
 
 // Setup returns what the file says about setting up the object.
 func (t *TargetFile) Setup() Setup {
-	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, places: t.places}
+	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, RealHelpers: t.RealHelpers, places: t.places}
 }
 
 // With returns s with what more sets besides, which has precedence name by name.
@@ -35,6 +38,7 @@ func (s Setup) With(more Setup) Setup {
 	return Setup{
 		Variables: joined(s.Variables, more.Variables), Maps: joined(s.Maps, more.Maps),
 		TailCalls: joined(s.TailCalls, more.TailCalls), Reuse: joined(s.Reuse, more.Reuse), places: s.places,
+		RealHelpers: s.RealHelpers || more.RealHelpers,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 // step runs one step, as its type has it. The output packet goes to out; the output
 // context is wanted where ctxOut is not nil, which has room for one.
 func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, out, ctxOut []byte) error {
+	inst.setChance(s.Chance)
 	if e.lab != nil {
 		return e.lab.step(inst, s, o, e.withMeta(s), out)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -62,6 +61,7 @@ type Target struct {
 	step    instrument.Step         // of the ladder, that the kernel accepts
 	compare instrument.Step         // the same for the variant that logs comparisons
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
+	virtual bool                    // time and chance come from inputs
 	notes   []string
 	linear  int    // size of the largest packet without fragments
 	mode    string // Options.Executor
@@ -102,12 +102,14 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	if err := t.reuse(opts.Reuse); err != nil {
 		return nil, err
 	}
+	t.virtualize(programs, opts.RealHelpers)
 	if err := t.analyze(programs); err != nil {
 		return nil, err
 	}
-	if err := t.inLab(t.climb); err != nil {
+	if err := t.climbVirtual(programs); err != nil {
 		return nil, err
 	}
+	t.explainChance(programs)
 	if err := t.inLab(t.climbCompare); err != nil {
 		return nil, err
 	}
@@ -144,9 +146,6 @@ func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	t.shape = t.row.shape(t.spec, prog, limits, &t.machine)
 	if t.shape.MaxSteps, t.linear = maxSteps, limits.Max; maxSteps <= 0 {
 		t.shape.MaxSteps = defaultSteps(programs)
-	}
-	if t.shape.Chance = chanceHelpers(programs); len(t.shape.Chance) > 0 {
-		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
 	}
 	t.shape.Lasting = lastingMaps(t.spec, mapsOf(t.spec, programs))
 	for _, what := range t.shape.Lasts() {
@@ -199,6 +198,10 @@ func (t *Target) analyze(programs []*ebpf.ProgramSpec) (err error) {
 			ReadOnly: isConstant(name) || m.Flags&unix.BPF_F_RDONLY_PROG != 0,
 		}
 	}
+	if t.virtual {
+		opts.Chance = instrument.Chance{Map: chanceMap, CPUs: t.machine.cpus}
+	}
+	t.names = nil
 	var list []instrument.Program
 	for _, p := range programs {
 		for name, other := range t.spec.Programs {
@@ -251,7 +254,7 @@ func (t *Target) climb() error {
 			}
 		}
 	}
-	return fmt.Errorf("program %q loads, but not with a coverage map beside it: instrumentation failed at every rung", t.program)
+	return fmt.Errorf("program %q loads, but not with a coverage map beside it: %w", t.program, errNoRung)
 }
 
 // loadPlain loads the programs as they are and returns the kernel's objections in

@@ -47,6 +47,8 @@ type TargetFile struct {
 	// MaxSteps bounds the packets of one input; 0 leaves the choice to
 	// NewTarget.
 	MaxSteps int
+	// RealHelpers is as in Setup.
+	RealHelpers bool
 	// State is what happens to map state, see Options.State; "" for the default.
 	State string
 	// Oracles switches oracles on or off by name, against their default.

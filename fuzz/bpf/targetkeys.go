@@ -27,6 +27,10 @@ func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 		"contexts":   func(n ast.Node, _ string) error { return t.readContexts(r, n) },
 		"oracles":    func(n ast.Node, _ string) error { return t.readOracles(r, n) },
 		"state":      func(n ast.Node, at string) error { return t.readState(r, n, at) },
+		"real_helpers": func(n ast.Node, _ string) (err error) {
+			t.RealHelpers, err = r.flag(n, "real_helpers")
+			return err
+		},
 		"max_steps": func(n ast.Node, _ string) error {
 			const most = 1024 // slots of a batch
 			u, err := r.count(n, "max_steps", most)

@@ -32,6 +32,7 @@ func (e *triggerExecutor) Compare(_ context.Context, in *corpus.Input, dst []cov
 // compareSteps runs the input step by step, and appends what each of them compared.
 func (e *triggerExecutor) compareSteps(in *corpus.Input, dst []cover.Compared) ([]cover.Compared, error) {
 	a := e.compare
+	a.beginChance()
 	if err := errors.Join(a.state.restore(), a.state.store(in.Maps)); err != nil {
 		return dst, err
 	}

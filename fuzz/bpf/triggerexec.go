@@ -100,6 +100,7 @@ func (e *triggerExecutor) Run(ctx context.Context) error {
 
 // run runs an input from the initial state.
 func (e *triggerExecutor) run(a *armed, in *corpus.Input, outcomes []corpus.StepOutcome, views []view) error {
+	a.beginChance()
 	if err := a.state.restore(); err != nil {
 		return err
 	}
@@ -122,6 +123,7 @@ func (e *triggerExecutor) step(a *armed, s *corpus.Step, o *corpus.StepOutcome, 
 	clear(e.ctx[n:])
 	e.target.row.fixContext(e.target.shape, e.ctx, s.Packet, 0)
 	clear(a.result)
+	a.setChance(s.Chance)
 	if err := a.fire.Fire(e.ctx, s.Packet, &e.seen); err != nil {
 		return err
 	}

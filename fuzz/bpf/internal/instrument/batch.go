@@ -67,8 +67,7 @@ const (
 	DescLen = 8
 	// DescMeta is the u16 length of the metadata.
 	DescMeta = 12
-	// DescFlags is a u16; bit 0 says that the input ends with this step, so that loop
-	// counts end there.
+	// DescFlags is a u16 of DescEnds and DescBegins.
 	DescFlags = 14
 	// DescRet, DescOutLen and DescFailed are u32: the return value, the length of
 	// metadata and packet, and 1 when the outcome was not stored, either because it is
@@ -85,6 +84,13 @@ const (
 	// DescSize is the size of a descriptor.
 	DescSize  = 64
 	descShift = 6
+)
+
+const (
+	// DescEnds says that the input ends with this step, so that loop counts end there,
+	// DescBegins that it begins with it.
+	DescEnds   = 1
+	DescBegins = 2
 )
 
 const (
@@ -126,13 +132,16 @@ func NewBatchLayout(packets Packets, slots, room, largest int) *BatchLayout {
 	l := &BatchLayout{Packets: packets, Slots: slots, Room: room, Largest: min(room+metaRoom, largest)}
 	// An odd number of cache lines: at distances of whole pages inputs would compete
 	// for a few lines of the cache.
-	l.Stride = ((metaRoom+room+line-1)/line | 1) * line
+	l.Stride = ((l.chanceAt()+ChanceRoom+line-1)/line | 1) * line
 	l.In = (batchDescs + slots*DescSize + line - 1) / line * line
 	l.Out = l.In + l.inMask() + 1 + l.Stride
 	l.OutSize = ceilPower(slots * l.OutRoom(l.Largest, metaRoom))
 	l.Size = l.Out + l.OutSize + l.longest()
 	return l
 }
+
+// chanceAt is where in an input its bytes for virtual helpers are.
+func (l *BatchLayout) chanceAt() int { return (metaRoom + l.Room + line - 1) / line * line }
 
 func ceilPower(n int) int { return 1 << bits.Len(uint(n-1)) }
 
@@ -149,6 +158,10 @@ func (l *BatchLayout) Packet(i int) int { return l.Meta(i) + metaRoom }
 
 // Meta returns the offset of an input's metadata.
 func (l *BatchLayout) Meta(i int) int { return l.In + i*l.Stride }
+
+// Chance returns the offset of an input's ChanceRoom bytes for virtual helpers, of
+// which those that it has not are zero.
+func (l *BatchLayout) Chance(i int) int { return l.Meta(i) + l.chanceAt() }
 
 // OutRoom returns how much room an input's output takes at most.
 func (l *BatchLayout) OutRoom(packet, meta int) int {
@@ -195,7 +208,7 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 			return append(first[:len(first):len(first)], list...)
 		})
 	}
-	b := batchCode{coder: newCoder(), l: l, a: a, mapName: mapName, batchName: batchName}
+	b := batchCode{coder: newCoder(), l: l, a: a, mapName: mapName, batchName: batchName, chance: p.chance.Map}
 	prologue := []insertion{{place: onEntry, code: b.prologue()}}
 	if entry, err = build(&p.programs[0], prologue); err != nil {
 		return nil, nil, err

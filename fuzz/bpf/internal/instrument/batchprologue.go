@@ -31,6 +31,7 @@ type batchCode struct {
 	l                  *BatchLayout
 	a                  *assignment
 	mapName, batchName string
+	chance             string // the map of virtual helpers, "" where there are none
 }
 
 func (b *batchCode) prologue() asm.Instructions {
@@ -51,6 +52,7 @@ func (b *batchCode) prologue() asm.Instructions {
 	} else {
 		b.fillSKB()
 	}
+	b.loadChance()
 	b.add(asm.StoreImm(regMem, batchRet, 0, asm.Word), asm.StoreImm(regMem, BatchRunning, 1, asm.Word), asm.Mov.Reg(asm.R1, regCtx))
 	b.jump("begin")
 	b.label("fail")
@@ -135,7 +137,7 @@ func (b *batchCode) foldLoops() {
 		return
 	}
 	b.load(asm.R2, DescFlags, asm.Half)
-	b.add(asm.And.Imm(asm.R2, 1))
+	b.add(asm.And.Imm(asm.R2, DescEnds))
 	b.when(asm.R2, asm.JEq, 0, "folded")
 	b.add(address(asm.R3, b.mapName, layout.Counters), address(asm.R0, b.mapName, layout.Probes))
 	at := 0 // r3 is at this counter, r0 at its bucket

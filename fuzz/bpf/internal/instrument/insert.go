@@ -23,6 +23,8 @@ const (
 	onTaken
 	// before is passed on every way to the instruction.
 	before
+	// instead takes the instruction's place.
+	instead
 )
 
 // insertion is code to be put somewhere in a function. Several at one place are put
@@ -65,7 +67,7 @@ type rewriter struct {
 // code in another program), with the insertions made and all jumps following their
 // targets.
 func insert(f *cfg.Func, insns asm.Instructions, insertions []insertion) (asm.Instructions, error) {
-	r := &rewriter{f: f, at: map[place]map[int]asm.Instructions{onEntry: {}, onFall: {}, onTaken: {}, before: {}}}
+	r := &rewriter{f: f, at: map[place]map[int]asm.Instructions{onEntry: {}, onFall: {}, onTaken: {}, before: {}, instead: {}}}
 	sort.SliceStable(insertions, func(i, j int) bool { return insertions[i].insn < insertions[j].insn })
 	for _, in := range insertions {
 		r.at[in.place][in.insn] = append(r.at[in.place][in.insn], in.code...)
@@ -111,7 +113,13 @@ func (r *rewriter) lay(insns asm.Instructions) {
 			r.code(r.at[onTaken][head])
 		}
 		r.code(r.at[before][i])
-		r.items = append(r.items, item{ins: ins, target: r.label(i)})
+		if code := r.at[instead][i]; len(code) > 0 {
+			at := len(r.items)
+			r.code(code)
+			r.items[at].ins = r.items[at].ins.WithSource(ins.Source())
+		} else {
+			r.items = append(r.items, item{ins: ins, target: r.label(i)})
+		}
 		r.code(r.at[onFall][i])
 	}
 	for n, branch := range r.stubs {

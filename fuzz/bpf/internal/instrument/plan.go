@@ -40,6 +40,8 @@ type Options struct {
 	Range func(mapName string, off uint32) (lo, hi uint32)
 	// Packet says where the programs' context has their packet; nil means nowhere.
 	Packet *PacketFields
+	// Chance says how helpers for time and chance are answered.
+	Chance Chance
 	// Unpruned gives every edge a probe of its own.
 	Unpruned bool
 }
@@ -54,6 +56,7 @@ type Plan struct {
 	// comparisons are in the order of the code.
 	comparisons []comparison
 	unpruned    bool
+	chance      Chance
 }
 
 // program is a program with the functions of which it is made.
@@ -90,7 +93,7 @@ type function struct {
 // Analyze takes the entry program and its tail-call targets. It fails on code that
 // no kernel would accept.
 func Analyze(programs []Program, opts Options) (*Plan, error) {
-	p := &Plan{unpruned: opts.Unpruned}
+	p := &Plan{unpruned: opts.Unpruned, chance: opts.Chance}
 	known := map[[sha256.Size]byte]*function{}
 	names := map[string]int{}
 	for _, prog := range programs {
@@ -250,6 +253,7 @@ func (p *Plan) insertions(fn *function, a *assignment, mapName string) []inserti
 		}
 	}
 	list = append(list, a.lookupInsertions(fn, mapName)...)
+	list = append(list, p.chance.virtual(fn.Func)...)
 	for i := range fn.uses {
 		if site := a.siteOf(fn, i); site != nil && site.Off >= 0 {
 			u := &fn.uses[i]
