@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -128,4 +129,33 @@ func TestCausesAreListed(t *testing.T) {
 			t.Errorf("%v does not name %s", err, name)
 		}
 	}
+}
+
+// What other threads do is not among a worker's events.
+func TestCausesOfOthersAreDropped(t *testing.T) {
+	needKernel(t)
+	target, err := NewTarget(watching("task_rename", 0), Options{})
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	onExecutor(t, target, func(e *executor) {
+		e.hot.gate.open()
+		defer e.hot.gate.shut()
+		others := make(chan struct{})
+		go func() {
+			defer close(others)
+			runtime.LockOSThread() // for good, so that the name goes with the thread
+			for range 100 {
+				rename([]byte("somebody else\x00\x00\x00"))
+			}
+		}()
+		<-others
+		if n := target.Table().Count(e.Cover()); n != 0 {
+			t.Errorf("%d edges are covered by the events of another thread", n)
+		}
+		rename([]byte("the worker\x00\x00\x00\x00\x00\x00"))
+		if target.Table().Count(e.Cover()) == 0 {
+			t.Error("the worker's own event does not count")
+		}
+	})
 }
