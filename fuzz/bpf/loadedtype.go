@@ -97,11 +97,8 @@ func (l *Loaded) readCode(spec *ebpf.ProgramSpec) (note string) {
 	if err == nil {
 		spec.Instructions, err = info.Instructions()
 	}
-	switch {
-	case err != nil:
-		return fmt.Sprintf("the kernel does not show the program (%v), so its argument is %d bytes of which nothing is known", err, wordSize*plainWords)
-	case sizeOf(argumentOf(spec)) <= 0:
-		return "no BTF says what its argument points to, so it is bytes of which nothing is known"
+	if err != nil {
+		return fmt.Sprintf("the kernel does not show the program: %v", err)
 	}
 	return ""
 }

@@ -45,6 +45,9 @@ func TestSpecialContexts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if tt.prog.Type == ebpf.Syscall && !strings.Contains(row.note, "no BTF") {
+				t.Errorf("the note %q does not say that there is no BTF", row.note)
+			}
 			if row.contextSize != tt.size {
 				t.Errorf("a context of %d bytes, want %d", row.contextSize, tt.size)
 			}

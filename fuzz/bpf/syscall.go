@@ -38,6 +38,7 @@ func specialSyscall(row *programType, prog *ebpf.ProgramSpec) error {
 		n := max(plainWords, furthestWord(prog))
 		typ = &btf.Array{Type: &btf.Int{Size: wordSize}, Nelems: uint32(n)}
 		size = wordSize * int64(n)
+		row.note = fmt.Sprintf("no BTF says what its argument points to, so it is %d bytes of which nothing is known", size)
 	}
 	if size > maxSyscallContext {
 		return fmt.Errorf("its argument %s has %d bytes, and the kernel takes at most %d", typ.TypeName(), size, maxSyscallContext)

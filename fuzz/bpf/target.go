@@ -137,6 +137,9 @@ func (t *Target) describe(programs []*ebpf.ProgramSpec, maxSteps int) error {
 	if err != nil {
 		return err
 	}
+	if t.row.note != "" {
+		t.notes = append(t.notes, fmt.Sprintf("program %q: %s", t.program, t.row.note))
+	}
 	if t.row.network {
 		t.machine.addNetwork()
 	}

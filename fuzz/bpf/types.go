@@ -61,6 +61,8 @@ type programType struct {
 	// says that only the events of the own thread count.
 	cause *cause
 	gated bool
+	// note says what is not known of the context, "" where all is.
+	note string
 	// tracing says that the kernel has to let programs watch its functions.
 	tracing bool
 	// trigger is how the program is run where BPF_PROG_RUN does not, nil where it does.
