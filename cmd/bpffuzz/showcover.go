@@ -36,6 +36,9 @@ func (f *showFlags) readCoverage(ctx context.Context, u *ui) (*coverage, error) 
 	if err != nil {
 		return nil, err
 	}
+	if who, err := readOwner(filepath.Join(f.cover, ownerFile)); err == nil && who.Program != target.Shape().Program {
+		u.warn("the inputs in %s are of a run on %s: what they cover of %s says little", f.cover, who, target.Shape().Program)
+	}
 	if all, err = fitting(u, &subject{path: f.path(), target: target}, all); err != nil {
 		return nil, err
 	}

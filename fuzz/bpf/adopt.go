@@ -48,7 +48,22 @@ func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
 	if err := t.describe(nil, opts.MaxSteps); err != nil {
 		return nil, err
 	}
+	t.shape.Dictionary = l.dictionary()
 	return t, t.addLoadedFeedback(opts.Feedback)
+}
+
+// dictionary collects what the program compares with from the instructions that the
+// verifier left. It is empty where the kernel hides them.
+func (l *Loaded) dictionary() [][]byte {
+	info, err := l.prog.Info()
+	if err != nil {
+		return nil
+	}
+	insns, err := info.Instructions()
+	if err != nil {
+		return nil
+	}
+	return newDictionary(emptySpec(), []*ebpf.ProgramSpec{{Instructions: insns}})
 }
 
 // addLoadedFeedback is addFeedback for a program that is loaded already.

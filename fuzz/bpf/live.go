@@ -75,7 +75,7 @@ type liveMode struct {
 func (t *Target) setUpLive(opts Live) error {
 	entry := t.spec.Programs[t.program]
 	if entry.Type != ebpf.XDP {
-		return fmt.Errorf("program %q has type %s: only XDP programs have live frames", t.program, entry.Type)
+		return fmt.Errorf("program %q has type %s: only XDP programs have live frames", t.program, t.row.kind)
 	}
 	if t.mode == executorBatch {
 		return fmt.Errorf("program %q: live frames are sent one by one: choose another executor than %s", t.program, executorBatch)

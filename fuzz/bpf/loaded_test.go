@@ -306,6 +306,43 @@ func TestOpenLoaded(t *testing.T) {
 	}
 }
 
+// The kernel still has what a loaded program compares with.
+func TestDictionaryOfLoadedPrograms(t *testing.T) {
+	needKernel(t)
+	owner, err := LoadPlain(FromSpec("compares", &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {
+		Name: "p", Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.LoadMem(asm.R2, asm.R1, 16, asm.Word), // rx_queue_index
+			asm.Mov.Imm(asm.R0, 1),
+			asm.JNE.Imm(asm.R2, 0xbeef, "end"),
+			asm.Mov.Imm(asm.R0, 2),
+			asm.Return().WithSymbol("end"),
+		},
+	}}}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	info, err := owner.Describe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := OpenLoaded(Selector{ID: info.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	target, err := NewLoadedTarget(l, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]byte{{0xbe, 0xef}, {0xef, 0xbe}} {
+		if !slices.ContainsFunc(target.Shape().Dictionary, func(word []byte) bool { return bytes.Equal(word, want) }) {
+			t.Errorf("the dictionary is %x, without %x", target.Shape().Dictionary, want)
+		}
+	}
+}
+
 func TestTypeOverride(t *testing.T) {
 	untyped := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {
 		Name: "p", SectionName: "odd", License: "GPL",
@@ -323,6 +360,18 @@ func TestTypeOverride(t *testing.T) {
 	}
 	if other, name, err := obj.chooseTyped("", "cgroup/skb"); err != nil || name != "p" || other.spec.Programs["p"].Type != ebpf.CGroupSKB {
 		t.Errorf("cgroup/skb: %v", err)
+	}
+	for shown, want := range map[string]ebpf.ProgramType{
+		"socket_filter": ebpf.SocketFilter, "sched_cls": ebpf.SchedCLS, "sched_act": ebpf.SchedACT, "cgroup_skb": ebpf.CGroupSKB, "sock_ops": ebpf.SockOps,
+	} {
+		if other, _, err := obj.chooseTyped("", shown); err != nil || other.spec.Programs["p"].Type != want {
+			t.Errorf("%s: %v", shown, err)
+		}
+	}
+	for _, shown := range []string{"cgroup_device", "cgroup_sysctl"} { // which are refused by their names
+		if _, ok := typeNames()[loadName(shown)]; !ok {
+			t.Errorf("%s is no type", shown)
+		}
 	}
 	if obj.spec.Programs["p"].Type != ebpf.UnspecifiedProgram {
 		t.Error("the object itself has changed")

@@ -56,6 +56,28 @@ func typeNames() map[string]rowKey {
 	return names
 }
 
+// loadName returns the name by which bpftool loads a type, given that by which it shows
+// loaded programs where the two differ.
+func loadName(shown string) string {
+	switch shown {
+	case "socket_filter":
+		return "socket"
+	case "sched_cls":
+		return "classifier"
+	case "sched_act":
+		return "action"
+	case "cgroup_skb":
+		return "cgroup/skb"
+	case "cgroup_device":
+		return "cgroup/dev"
+	case "cgroup_sysctl":
+		return "cgroup/sysctl"
+	case "sock_ops":
+		return "sockops"
+	}
+	return shown
+}
+
 // chooseTyped is choose for an object in which the chosen program has another type,
 // unless that is "". Without a name the object must have one program.
 func (o *Object) chooseTyped(name, typ string) (*Object, string, error) {
@@ -63,7 +85,7 @@ func (o *Object) chooseTyped(name, typ string) (*Object, string, error) {
 		name, err := o.choose(name)
 		return o, name, err
 	}
-	key, ok := typeNames()[typ]
+	key, ok := typeNames()[loadName(typ)]
 	if !ok {
 		known := slices.Sorted(maps.Keys(typeNames()))
 		return nil, "", fmt.Errorf("type %q: there is no such type of program; known are %s", typ, strings.Join(known, ", "))
