@@ -252,3 +252,43 @@ func TestBatchOfSlowPrograms(t *testing.T) {
 		}
 	})
 }
+
+// The dummy socket of a call has addresses of that call's packet: who looks at it
+// gets a call for each.
+func TestBatchOfSockets(t *testing.T) {
+	code := asm.Instructions{
+		asm.LoadMem(asm.R0, asm.R1, 168, asm.DWord), // sk
+		{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JEq).SetSource(asm.ImmSource), Dst: asm.R0, Offset: 1},
+		asm.Mov.Imm(asm.R0, 1),
+		asm.Return(),
+	}
+	target := assembled(t, ebpf.SchedCLS, 0, code)
+	isolated(t, func() {
+		e, err := target.withBatches(open(t, target))
+		if err != nil || !strings.Contains(e.Describe(), "(no batches: the program looks at its packet's socket") {
+			t.Errorf("%v, want an executor of single packets because of the socket: %v", e.Describe(), err)
+		}
+	})
+}
+
+// Outcomes that chance decides are detected, so that they are not compared, and
+// the program is named.
+func TestBatchOfChance(t *testing.T) {
+	code := asm.Instructions{asm.FnGetPrandomU32.Call(), asm.Return()}
+	target := assembled(t, ebpf.SchedCLS, 0, code)
+	isolated(t, func() {
+		d, err := newDifference(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.close(t)
+		d.fill(0)
+		if err := d.compare(t); err != nil {
+			t.Fatal(err)
+		}
+		if d.unstable < d.packets/2 {
+			t.Errorf("%d of %d random results differ", d.unstable, d.packets)
+		}
+		d.name(t)
+	})
+}
