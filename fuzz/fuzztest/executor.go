@@ -114,15 +114,47 @@ const chanceRoom = 64
 
 // Run implements fuzz.Executor.
 func (e *executor) Run(ctx context.Context) error {
-	if e.judged.started != nil {
-		e.judged.starts.Do(e.judged.started)
-	}
-	if e.alone = e.one != nil; e.alone {
+	if e.begin(); e.alone {
 		return e.runOne(ctx)
 	}
 	if err := e.Executor.Run(ctx); err != nil {
 		return err
 	}
+	return e.attach(ctx)
+}
+
+func (e *executor) begin() {
+	if e.judged.started != nil {
+		e.judged.starts.Do(e.judged.started)
+	}
+	e.alone = e.one != nil
+}
+
+// Scored implements fuzz.Scorer; there is nothing to score where the executor cannot.
+func (e *executor) Scored() ([]int, error) {
+	if s, ok := e.Executor.(fuzz.Scorer); ok {
+		return s.Scored()
+	}
+	return nil, nil
+}
+
+// Score implements fuzz.Scorer.
+func (e *executor) Score(ctx context.Context, scores []fuzz.Score) error {
+	s, ok := e.Executor.(fuzz.Scorer)
+	if e.begin(); !ok || e.alone {
+		for i := range scores {
+			scores[i].Input = -1
+		}
+		return e.Run(ctx)
+	}
+	if err := s.Score(ctx, scores); err != nil {
+		return err
+	}
+	return e.attach(ctx)
+}
+
+// attach gives the outcomes of a batch what the Func is called with.
+func (e *executor) attach(ctx context.Context) error {
 	batch := e.Executor.Batch()
 	if e.twin != nil {
 		if err := e.twin.run(ctx, batch); err != nil {

@@ -84,6 +84,9 @@ func (s *subject) addOracles() (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", inv.At, err)
 		}
+		if inv.Every {
+			o.When = triage.Every
+		}
 		opts.Invariants = append(opts.Invariants, o)
 	}
 	for _, text := range s.given.Invariants {
