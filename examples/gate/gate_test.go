@@ -20,8 +20,8 @@ const (
 func FuzzGate(f *testing.F) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	fuzztest.Run(f, fuzztest.Target{TargetFile: "target.yaml"}, func(t *fuzztest.T, _ *corpus.Input, out *corpus.Outcome) {
-		port := t.Given(0, "local_port")
-		if out.Steps[0].Ret != skPass || t.Given(0, "protocol") != tcp || port != 22 && port != 6443 {
+		port := t.Field(0, "local_port")
+		if out.Steps[0].Ret != skPass || t.Field(0, "protocol") != tcp || port != 22 && port != 6443 {
 			return
 		}
 		from := remote(t)
@@ -37,12 +37,12 @@ func FuzzGate(f *testing.F) {
 // remote returns the address that the connection comes from.
 func remote(t *fuzztest.T) netip.Addr {
 	var b [16]byte
-	binary.BigEndian.PutUint32(b[:], uint32(t.Given(0, "remote_ip4")))
-	if t.Given(0, "family") != inet6 {
+	binary.BigEndian.PutUint32(b[:], uint32(t.Field(0, "remote_ip4")))
+	if t.Field(0, "family") != inet6 {
 		return netip.AddrFrom4([4]byte(b[:4]))
 	}
 	for i, name := range [...]string{"remote_ip6[0]", "remote_ip6[1]", "remote_ip6[2]", "remote_ip6[3]"} {
-		binary.BigEndian.PutUint32(b[4*i:], uint32(t.Given(0, name)))
+		binary.BigEndian.PutUint32(b[4*i:], uint32(t.Field(0, name)))
 	}
 	return netip.AddrFrom16(b)
 }
