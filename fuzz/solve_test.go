@@ -190,3 +190,22 @@ func TestManyComparisonsDoNotStall(t *testing.T) {
 		t.Errorf("%d inputs were run to see what they compare, at most %d are worth it", target.calls, most)
 	}
 }
+
+// TestKeysAreCopied has a program that asks a map for eight bytes of the packet, the
+// last four in another order.
+func TestKeysAreCopied(t *testing.T) {
+	target := newToy(3, nil).comparing(cover.Comparison{Relation: cover.Equal})
+	target.shape.Maps = []corpus.MapShape{{Name: "flows", Kind: "hash", KeySize: 8, Keys: [][]byte{{1, 2, 3, 4, 5, 6, 7, 8}, {0xde, 0xad, 0xbe, 0xef, 0, 0, 0x1b, 0xad}}}}
+	target.prog = func(r *toyRun, p []byte) uint32 {
+		r.hit(0)
+		r.compare(0, 1, 1)
+		if r.lookup(&target.shape.Maps[0], []byte{p[2], p[3], p[4], p[5], p[9], p[8], p[7], p[6]}) {
+			return 77
+		}
+		return 2
+	}
+	result := runToy(t, target, Options{Seed: 1, Execs: 5000, StopOnFinding: true})
+	if len(result.Findings) != 1 {
+		t.Errorf("no finding after %d executions", result.Stats.Execs)
+	}
+}

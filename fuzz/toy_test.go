@@ -1,8 +1,10 @@
 package fuzz
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -67,7 +69,7 @@ type toyComparer struct{ *toyExecutor }
 
 func (e *toyComparer) Compare(ctx context.Context, in *corpus.Input, dst []cover.Compared) ([]cover.Compared, error) {
 	e.toy.calls++
-	e.run.compared = map[int]cover.Compared{}
+	e.run.compared, e.run.keys = map[int]cover.Compared{}, nil
 	if _, err := e.Alone(ctx, in, 0); err != nil {
 		return nil, err
 	}
@@ -80,6 +82,8 @@ func (e *toyComparer) Compare(ctx context.Context, in *corpus.Input, dst []cover
 	return dst, nil
 }
 
+func (e *toyComparer) Keys(dst []cover.Lookup) []cover.Lookup { return append(dst, e.run.keys...) }
+
 // toyRun is what a program sees.
 type toyRun struct {
 	cover []byte
@@ -90,7 +94,15 @@ type toyRun struct {
 
 	sites    []cover.Comparison
 	compared map[int]cover.Compared // nil where nobody asks
+	keys     []cover.Lookup
 	step     int
+}
+
+// lookup asks a map of the shape for a key.
+func (r *toyRun) lookup(m *corpus.MapShape, key []byte) bool {
+	found := slices.ContainsFunc(m.Keys, func(k []byte) bool { return bytes.Equal(k, key) })
+	r.keys = append(r.keys, cover.Lookup{Map: m.Name, Key: bytes.Clone(key), Found: found})
+	return found
 }
 
 // compare is a branch of the program.

@@ -74,11 +74,18 @@ type owner struct {
 	// bytes, "" where there is no file.
 	Object string `json:"object"`
 	Hash   string `json:"hash,omitempty"`
+	// Config is the target file's absolute path, "" where there is none.
+	Config string `json:"config,omitempty"`
 }
 
-func newOwner(s *subject, fromKernel bool) (owner, error) {
-	o := owner{Program: s.target.Shape().Program, Type: s.target.Shape().Type, Object: s.path}
-	if fromKernel {
+func newOwner(s *subject, f *targetFlags) (o owner, err error) {
+	o = owner{Program: s.target.Shape().Program, Type: s.target.Shape().Type, Object: s.path}
+	if f.config != "" {
+		if o.Config, err = filepath.Abs(f.config); err != nil {
+			return o, fmt.Errorf("naming target file %s: %w", f.config, err)
+		}
+	}
+	if f.kernel.loaded() {
 		return o, nil
 	}
 	b, err := os.ReadFile(s.path)

@@ -176,7 +176,7 @@ func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 		// The name is the object's: it must not lead elsewhere.
 		f.out = filepath.Join("bpffuzz-out", filepath.Base(filepath.Join("/", s.target.Shape().Program)))
 	}
-	who, err := newOwner(s, f.kernel.loaded())
+	who, err := newOwner(s, &f.targetFlags)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)
 		sayLive(u, s.target.LiveReport())
-		finish := f.finish(u, out, result, progress.said(&result.Stats))
+		finish := f.finish(u, out, s, result, progress.said(&result.Stats))
 		err = cmp.Or(err, progress.err, finish)
 	}
 	if err != nil {
@@ -222,7 +222,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 }
 
 // finish writes and prints the last state, unless it was said a moment ago.
-func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result, said bool) error {
+func (f *runFlags) finish(u *ui, out *output, target *subject, result *fuzz.Result, said bool) error {
 	s := newSummary(&result.Stats, result.Findings, out)
 	if !said {
 		u.say("%s", progressLine(&result.Stats, result.Stats.Rate()))
@@ -233,6 +233,7 @@ func (f *runFlags) finish(u *ui, out *output, result *fuzz.Result, said bool) er
 	if n := len(s.Findings); n > 0 {
 		u.say("%s in %s", count(n, "finding"), out.findings.Dir())
 	}
+	f.sayFrontier(u, out, target, result)
 	if err := out.recount(result.Findings); err != nil {
 		u.warn("%v", err)
 	}

@@ -58,8 +58,10 @@ type Target struct {
 	program string
 	names   []string // of the programs that the plan instruments, in its order
 	plan    *instrument.Plan
-	step    instrument.Step         // of the ladder, that the kernel accepts
-	compare instrument.Step         // the same for the variant that logs comparisons
+	step    instrument.Step // of the ladder, that the kernel accepts
+	compare instrument.Step // the same for the variant that logs comparisons
+	left    map[int]bool    // probes that the verifier left, nil where that is not known
+	leftErr error
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	virtual bool                    // time and chance come from inputs
 	notes   []string
@@ -245,6 +247,7 @@ func (t *Target) climb() error {
 		if err == nil {
 			t.table = t.plan.Table(step.Rung)
 			t.explainRung()
+			t.left, t.leftErr = t.probesLeft(inst)
 			return inst.Close()
 		}
 		var rejected *RejectedError

@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -9,29 +8,16 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/cfg"
-	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 )
 
 // Unreachable implements fuzz.Pruner: the verifier removes what it proves that no run
 // can reach, and the probes there with it.
 func (t *Target) Unreachable() ([]bool, error) {
-	if t.loaded != nil || t.step.Rung == instrument.None {
-		return nil, nil
+	if t.left == nil || t.leftErr != nil {
+		return nil, t.leftErr
 	}
-	var left map[int]bool
-	err := t.inLab(func() error {
-		inst, err := t.loadOnly(instrument.Cover)
-		if err != nil {
-			return err
-		}
-		left, err = t.probesLeft(inst)
-		return errors.Join(err, inst.Close())
-	})
-	if left == nil || err != nil {
-		return nil, err
-	}
-	return removed(t.table.Edges, left), nil
+	return removed(t.table.Edges, t.left), nil
 }
 
 // removed reports for each edge whether none of its probes is left.

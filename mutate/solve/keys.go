@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 )
 
@@ -40,6 +41,19 @@ func (st *study) noteKeys(keys []cover.Lookup, p place, mask byte) {
 	}
 }
 
+// missed reports whether a run asked for a key that a map has not, of a map that has
+// others, and counts that against what may be studied for it.
+func (s *Solver) missed(in *corpus.Input, keys []cover.Lookup) bool {
+	missed := false
+	for _, k := range keys {
+		if !k.Found && s.asked[k.Map] < maxStudied && len(existing(s.shape, in, k.Map)) > 0 {
+			s.asked[k.Map]++
+			missed = true
+		}
+	}
+	return missed
+}
+
 // lookUp copies keys that a map has to where the keys that were not found come from.
 func (st *study) lookUp(ctx context.Context) error {
 	for i, k := range st.keys {
@@ -47,7 +61,7 @@ func (st *study) lookUp(ctx context.Context) error {
 			continue
 		}
 		tried := 0
-		for _, key := range st.existing(k.Map) {
+		for _, key := range existing(st.shape, st.in, k.Map) {
 			edits := st.rekeyed(i, key)
 			if len(edits) == 0 || tried == maxKeys {
 				continue
@@ -62,16 +76,16 @@ func (st *study) lookUp(ctx context.Context) error {
 }
 
 // existing lists keys that a map has before the first step.
-func (st *study) existing(name string) [][]byte {
+func existing(shape *corpus.Shape, in *corpus.Input, name string) [][]byte {
 	var list [][]byte
-	for i := range st.in.Maps {
-		if st.in.Maps[i].Map == name {
-			list = append(list, st.in.Maps[i].Key)
+	for i := range in.Maps {
+		if in.Maps[i].Map == name {
+			list = append(list, in.Maps[i].Key)
 		}
 	}
-	for i := range st.shape.Maps {
-		if st.shape.Maps[i].Name == name {
-			list = append(list, st.shape.Maps[i].Keys...)
+	for i := range shape.Maps {
+		if shape.Maps[i].Name == name {
+			list = append(list, shape.Maps[i].Keys...)
 		}
 	}
 	return list

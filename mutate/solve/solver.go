@@ -32,6 +32,7 @@ type Solver struct {
 	state  []site
 	hard   []*corpus.Input // inputs whose goals took more than the operands tell, the newest last
 	sweeps []sweep
+	asked  map[string]int // inputs that were studied for keys, by map
 	stats  Stats
 }
 
@@ -55,7 +56,7 @@ type site struct {
 // New makes a solver for the comparisons of a table and inputs of a shape, neither of
 // which may change later.
 func New(shape *corpus.Shape, table *cover.Table, engine Engine) *Solver {
-	return &Solver{shape: shape, sites: table.Comparisons, engine: engine, state: make([]site, len(table.Comparisons))}
+	return &Solver{shape: shape, sites: table.Comparisons, engine: engine, state: make([]site, len(table.Comparisons)), asked: map[string]int{}}
 }
 
 // Stats returns the counts so far.
@@ -81,12 +82,12 @@ const (
 // Solve tries what follows at once from the operands that in, a new input worth
 // keeping, compares. What is not solved by that is left for Study.
 func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
-	compared, _, err := s.compare(ctx, in)
+	compared, keys, err := s.compare(ctx, in)
 	if err != nil {
 		return err
 	}
 	goals := s.goals(compared)
-	left := false
+	left := s.missed(in, keys)
 	for _, g := range goals {
 		if err := s.direct(ctx, in, g); err != nil {
 			return err

@@ -42,14 +42,8 @@ func (s *Solver) Study(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st := &study{Solver: s, in: in, keys: cloneKeys(keys)}
-	nth := map[evaluation]int{}
-	for _, c := range compared {
-		e := evaluation{site: c.Site, step: c.Step}
-		e.nth, nth[e] = nth[e], nth[e]+1
-		st.add(c, e)
-	}
-	if len(st.subjects) == 0 {
+	st := newStudy(s, in, compared, keys)
+	if len(st.subjects) == 0 && !slices.ContainsFunc(keys, func(k cover.Lookup) bool { return !k.Found }) {
 		return nil
 	}
 	if err := st.flip(ctx); err != nil {
@@ -87,6 +81,24 @@ type study struct {
 	flips    []edit
 	keys     []cover.Lookup
 	feeds    map[keyByte]place // the byte of the input that a byte of a key is
+}
+
+func newStudy(s *Solver, in *corpus.Input, compared []cover.Compared, keys []cover.Lookup) *study {
+	st := &study{Solver: s, in: in, keys: cloneKeys(keys)}
+	nth := map[evaluation]int{}
+	for _, c := range compared {
+		st.add(c, count(nth, c))
+	}
+	return st
+}
+
+// count numbers the evaluations of a site in a step.
+func count(nth map[evaluation]int, c cover.Compared) evaluation {
+	first := evaluation{site: c.Site, step: c.Step}
+	e := first
+	e.nth = nth[first]
+	nth[first]++
+	return e
 }
 
 // evaluation tells the evaluations of a run from each other.
@@ -159,9 +171,7 @@ func (st *study) observe(ctx context.Context, in *corpus.Input, e edit, mask byt
 	met := 0
 	nth := map[evaluation]int{}
 	for _, c := range compared {
-		which := evaluation{site: c.Site, step: c.Step}
-		which.nth, nth[which] = nth[which], nth[which]+1
-		sub := wanted[which]
+		sub := wanted[count(nth, c)]
 		if sub == nil {
 			continue
 		}

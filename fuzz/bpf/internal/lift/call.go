@@ -4,6 +4,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/disasm"
 )
 
 // call applies a call of a function of the program, of a helper or of a kernel
@@ -73,7 +74,7 @@ func callHelper(helper asm.BuiltinFunc, s *state) *value {
 	default:
 		s.escape(5)
 	}
-	return loaded(cover.HelperResult, helper.String(), 0, false, 8)
+	return loaded(cover.HelperResult, disasm.Helper(helper), 0, false, 8)
 }
 
 // loadBytes is the effect of copying packet bytes from an offset to the stack.

@@ -194,7 +194,7 @@ func TestOperands(t *testing.T) {
 			asm.Mov.Reg(asm.R4, asm.R10), asm.Sub.Reg(asm.R4, asm.R3), asm.StoreImm(asm.R4, -1, 1, asm.Byte),
 			asm.LoadMem(asm.R0, asm.R10, -16, asm.DWord),
 		}, "?"},
-		"helper": {[]asm.Instruction{asm.FnGetPrandomU32.Call()}, "helper FnGetPrandomU32[-1:8]"},
+		"helper": {[]asm.Instruction{asm.FnGetPrandomU32.Call()}, "helper bpf_get_prandom_u32[-1:8]"},
 		"bytes that a helper copies": {[]asm.Instruction{
 			asm.Mov.Imm(asm.R2, 12), asm.Mov.Reg(asm.R3, asm.R10), asm.Add.Imm(asm.R3, -8), asm.Mov.Imm(asm.R4, 2),
 			asm.FnSkbLoadBytes.Call(), asm.LoadMem(asm.R0, asm.R10, -8, asm.Half),
