@@ -26,6 +26,7 @@ type worker struct {
 	exec  Executor
 	fail  *failures
 	solve *solving // nil where the executor is no Comparer
+	score *scoring // nil where it is no Scorer
 
 	seen     *cover.Seen     // what the worker knows: at least its snapshot
 	noted    [2]unattributed // of batches without and with shared state
@@ -69,6 +70,7 @@ func (w *worker) work(ctx context.Context) (err error) {
 		}
 	}()
 	w.solve = newSolving(w)
+	w.score = newScoring(w)
 	if err := w.start(ctx); err != nil {
 		return err
 	}
@@ -90,12 +92,15 @@ func (w *worker) round(ctx context.Context) error {
 	if limit == 0 {
 		return errExecs
 	}
+	if err := w.score.turn(); err != nil {
+		return err
+	}
 	w.fill(batch, int(limit))
 	w.run.unclaim(uint64(batch.Cap() - len(batch.Slots())))
 	if w.each != 0 {
 		return w.roundAlone(ctx, batch)
 	}
-	if err := w.exec.Run(ctx); err != nil {
+	if err := w.execute(ctx, batch); err != nil {
 		return fmt.Errorf("running a batch: %w", err)
 	}
 	w.execs.Add(uint64(len(batch.Slots())))
@@ -160,6 +165,14 @@ func (w *worker) notedBy(batch *Batch) *unattributed {
 	return &w.noted[0]
 }
 
+// execute runs the batch, and scores it when its turn has come.
+func (w *worker) execute(ctx context.Context, batch *Batch) error {
+	if w.score.due() {
+		return w.score.score(ctx, batch)
+	}
+	return w.exec.Run(ctx)
+}
+
 // fill writes up to limit children of entries into the batch.
 func (w *worker) fill(batch *Batch, limit int) {
 	snapshot := w.run.corpus.Snapshot()
@@ -179,6 +192,9 @@ func (w *worker) fill(batch *Batch, limit int) {
 		}
 		if n%children == 0 {
 			parent, other = snapshot.Pick(w.rng.Uint64()).Input, snapshot.Pick(w.rng.Uint64()).Input
+			if best := w.score.parent(w.rng.Uint64()); best != nil {
+				parent = best
+			}
 		}
 		w.mut.Mutate(in, parent, other)
 		batch.Commit()
