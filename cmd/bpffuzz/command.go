@@ -29,6 +29,9 @@ func replayCommand(f *targetFlags) string {
 	for _, text := range f.oracles {
 		option("--oracle", text)
 	}
+	if f.realHelpers {
+		words = append(words, "--real-helpers")
+	}
 	words = append(words, f.live.words()...)
 	words = append(words, f.kernel.words()...)
 	if f.object != "" {

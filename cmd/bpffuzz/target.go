@@ -21,6 +21,7 @@ import (
 type targetFlags struct {
 	config, program     string
 	invariants, oracles []string
+	realHelpers         bool
 	live                liveFlags
 	kernel              loadedFlags
 
@@ -37,6 +38,7 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	flags.StringVarP(&f.program, "program", "p", "", "`name` of the program (default: the only one that can be run)")
 	flags.StringArrayVar(&f.invariants, "invariant", nil, "`expression` that has to be true after every run, such as 'ret <= 4' (may be repeated)")
 	flags.StringArrayVar(&f.oracles, "oracle", nil, "switch an oracle: `name=on|off` (may be repeated); known are "+strings.Join(triage.OracleNames(), ", "))
+	flags.BoolVar(&f.realHelpers, "real-helpers", false, "have the kernel answer helpers for time, chance and the processor, not the input")
 	f.live.register(cmd)
 	f.kernel.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)

@@ -8,7 +8,9 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
 )
 
 // asksFor stores what helpers return into the packet, 8 bytes each.
@@ -160,5 +162,45 @@ func TestVirtualHelpersInBatches(t *testing.T) {
 				t.Error("no input has bytes for virtual helpers")
 			}
 		})
+	}
+}
+
+// Time-outs are found, and what needs a certain random number.
+func TestFuzzingFindsTimeAndChance(t *testing.T) {
+	needKernel(t)
+	code := asm.Instructions{
+		asm.FnKtimeGetNs.Call().WithSymbol("late"),
+		asm.Mov.Reg(asm.R6, asm.R0),
+		asm.FnKtimeGetNs.Call(),
+		asm.Sub.Reg(asm.R0, asm.R6),
+		asm.LoadImm(asm.R1, 30_000_000_000, asm.DWord),
+		jumpOver(asm.JGT, asm.R0, asm.R1, 2),
+		asm.Mov.Imm(asm.R0, 2),
+		asm.Return(),
+		asm.FnGetPrandomU32.Call(),
+		{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JEq).SetSource(asm.ImmSource), Dst: asm.R0, Constant: 0x5eed5eed, Offset: 2},
+		asm.Mov.Imm(asm.R0, 2),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, 1),
+		asm.Return(),
+	}
+	target := targetOf(t, code)
+	result, err := fuzz.Run(t.Context(), target, fuzz.Options{
+		Seed: 1, Execs: 50_000, Workers: 1, Seeds: mutate.Seeds(target.Shape()), Judge: judgeOf(t, target),
+		Triage: triage.Options{Program: "late", Table: target.Table(), Shape: target.Shape()},
+		Warn:   func(err error) { t.Log(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := result.Stats
+	t.Logf("%d of %d edges after %d runs, stability %.2f", s.Edges, s.Total, s.Execs, s.Stability)
+	if s.Edges != s.Total || s.Stability < 1 {
+		t.Errorf("%d of %d edges, stability %.2f", s.Edges, s.Total, s.Stability)
+	}
+	for _, f := range result.Findings {
+		if f.Oracle == "nondeterministic" {
+			t.Errorf("%s: %x", f.Key, f.Input.Steps)
+		}
 	}
 }

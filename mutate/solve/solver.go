@@ -82,6 +82,7 @@ const (
 // Solve tries what follows at once from the operands that in, a new input worth
 // keeping, compares. What is not solved by that is left for Study.
 func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
+	in = withChance(s.shape, in)
 	compared, keys, err := s.compare(ctx, in)
 	if err != nil {
 		return err
