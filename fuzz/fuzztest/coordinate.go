@@ -66,7 +66,7 @@ func (c *coordinator) run(ctx context.Context) error {
 	stopped := context.AfterFunc(ctx, c.stop)
 	err = w.wait()
 	stopped()
-	if err == nil || c.killed() {
+	if err == nil || c.killed() || c.failure != nil || c.err != nil {
 		return nil
 	}
 	return c.crashed(err, flights)

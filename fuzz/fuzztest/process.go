@@ -57,7 +57,7 @@ func (w *workerProcess) tellToEnd() { _ = w.control.Close() }
 func (w *workerProcess) kill() { _ = w.cmd.Process.Kill() }
 
 // wait returns when the process has ended. The error says how, where it did not come
-// to its end.
+// to its end, or failed behind it.
 func (w *workerProcess) wait() error {
 	<-w.silent // it has ended, or closed the pipe
 	exit := w.cmd.Wait()
@@ -65,9 +65,9 @@ func (w *workerProcess) wait() error {
 	switch {
 	case w.err != nil:
 		return w.err
-	case w.finished:
-		return nil
-	case exit == nil:
+	case w.finished && exit != nil:
+		return fmt.Errorf("%w, after the last execution: a data race, a cleanup, or a goroutine that went on", exit)
+	case !w.finished && exit == nil:
 		return errors.New("exit status 0")
 	}
 	return exit
