@@ -209,3 +209,23 @@ func TestKeysAreCopied(t *testing.T) {
 		t.Errorf("no finding after %d executions", result.Stats.Execs)
 	}
 }
+
+// TestOwnChecksumsAreMended has a comparison of a byte behind one of a CRC over it.
+func TestOwnChecksumsAreMended(t *testing.T) {
+	sites := []cover.Comparison{
+		{Relation: cover.Equal, B: packetInt(12, 2, cover.Transform{Action: cover.Swap, Value: 2})},
+		{Relation: cover.Equal, Constant: true, A: packetInt(3, 1)},
+		{Relation: cover.Equal, Constant: true, A: packetInt(8, 4)},
+	}
+	target := newToy(7, func(r *toyRun, p []byte) uint32 {
+		r.hit(0)
+		if r.compare(0, crc16(p[:12]), uint64(binary.BigEndian.Uint16(p[12:]))) && r.compare(1, uint64(p[3]), 0x77) &&
+			r.compare(2, uint64(binary.NativeEndian.Uint32(p[8:])), 0x1badb002) {
+			return 77
+		}
+		return 2
+	}).comparing(sites...)
+	if result := runToy(t, target, Options{Seed: 1, Execs: 5000, StopOnFinding: true}); len(result.Findings) != 1 {
+		t.Errorf("no finding after %d executions, %d edges", result.Stats.Execs, result.Stats.Edges)
+	}
+}

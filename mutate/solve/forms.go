@@ -43,19 +43,26 @@ func (st *study) fromForms(ctx context.Context, sub *subject) error {
 	c := &st.sites[sub.Site]
 	found := [2][]match{st.matches(sub, false), st.matches(sub, true)}
 	tries := 0
+	var first []edit
 	for _, w := range wanted(c, sub.Compared, sub.taken) {
 		for _, m := range found[index(w.second)] {
 			x, ok := invert(m.form.transforms, m.form.size, load(m.place.bytes(st.in)), w.value, w.care)
 			if !ok || tries == maxTries {
 				continue
 			}
-			tries++
-			if err := st.try(ctx, st.in, sub.goal, []edit{integer(m.place, x)}); err != nil || !st.engine.Open(sub.Site, sub.taken) {
+			edits := []edit{integer(m.place, x)}
+			if tries++; tries == 1 {
+				first = edits
+			}
+			if err := st.try(ctx, st.in, sub.goal, edits); err != nil || !st.engine.Open(sub.Site, sub.taken) {
 				return err
 			}
 		}
 	}
-	return nil
+	if first == nil {
+		return nil
+	}
+	return st.mend(ctx, st.in, sub.goal, first)
 }
 
 // match is a place whose bytes are an operand.

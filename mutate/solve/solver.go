@@ -32,6 +32,7 @@ type Solver struct {
 	state  []site
 	hard   []*corpus.Input // inputs whose goals took more than the operands tell, the newest last
 	sweeps []sweep
+	ways   []way          // of the comparisons of the input that is worked on
 	asked  map[string]int // inputs that were studied for keys, by map
 	stats  Stats
 }
@@ -56,7 +57,8 @@ type site struct {
 // New makes a solver for the comparisons of a table and inputs of a shape, neither of
 // which may change later.
 func New(shape *corpus.Shape, table *cover.Table, engine Engine) *Solver {
-	return &Solver{shape: shape, sites: table.Comparisons, engine: engine, state: make([]site, len(table.Comparisons)), asked: map[string]int{}}
+	n := len(table.Comparisons)
+	return &Solver{shape: shape, sites: table.Comparisons, engine: engine, state: make([]site, n), ways: make([]way, n), asked: map[string]int{}}
 }
 
 // Stats returns the counts so far.
@@ -87,6 +89,7 @@ func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
 	if err != nil {
 		return err
 	}
+	s.remember(compared)
 	goals := s.goals(compared)
 	left := s.missed(in, keys)
 	for _, g := range goals {
@@ -155,12 +158,16 @@ func index(taken bool) int {
 
 // direct tries the changes that follow from where the operands come from.
 func (s *Solver) direct(ctx context.Context, in *corpus.Input, g goal) error {
-	for _, edits := range s.changes(in, g) {
+	list := s.changes(in, g)
+	for _, edits := range list {
 		if err := s.try(ctx, in, g, edits); err != nil || !s.engine.Open(g.Site, g.taken) {
 			return err
 		}
 	}
-	return nil
+	if len(list) == 0 {
+		return nil
+	}
+	return s.mend(ctx, in, g, list[0])
 }
 
 // try runs in with edits, once with lengths and checksums right and once as they are.

@@ -46,6 +46,7 @@ func (s *Solver) Study(ctx context.Context) error {
 	if len(st.subjects) == 0 && !slices.ContainsFunc(keys, func(k cover.Lookup) bool { return !k.Found }) {
 		return nil
 	}
+	s.remember(compared)
 	if err := st.flip(ctx); err != nil {
 		return err
 	}
