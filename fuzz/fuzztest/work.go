@@ -67,7 +67,9 @@ type session struct {
 	flights  []*flight
 	cache    *corpus.Dir // nil for none
 	seeds    []seed
-	cached   []*corpus.Input
+	cached   []*corpus.Input // of the cache, and what was found since
+	known    map[string]bool // names of these
+	fresh    atomic.Int64    // how many are new
 	traced   atomic.Bool
 	saved    bool     // a failing input was
 	progress progress // of the programs that were fuzzed before
@@ -196,15 +198,12 @@ func (s *session) fuzz(ctx context.Context, sub *subject, until limit) error {
 		defer cancel()
 	}
 	defer context.AfterFunc(ctx, func() { j.stopped.Store(true) })()
-	opts.Progress = func(stats fuzz.Stats) { s.report(&stats, len(seeds)) }
+	opts.Progress = func(stats fuzz.Stats) { s.report(&stats) }
 	result, err := fuzz.Run(ctx, j, opts)
 	if err != nil {
 		return err
 	}
-	s.report(&result.Stats, len(seeds))
-	for _, e := range result.Entries {
-		s.cached = append(s.cached, e.Input)
-	}
+	s.report(&result.Stats)
 	s.progress.Execs += result.Stats.Execs
 	if len(result.Findings) > 0 {
 		return errFailed
@@ -262,10 +261,25 @@ func (s *session) options(sub *subject, until limit) fuzz.Options {
 	if s.flags.minimize == (limit{}) { // -fuzzminimizetime 0
 		opts.Triage.MaxExecs = -1
 	}
-	if s.cache != nil {
-		opts.Keep = s.cache.Add
-	}
+	opts.Keep = s.keep
 	return opts
+}
+
+// keep stores what is worth keeping, as fuzz.Options has it.
+func (s *session) keep(inputs ...*corpus.Input) error {
+	for _, in := range inputs {
+		name := corpus.FileName(corpus.MarshalFile(in))
+		if s.known[name] {
+			continue
+		}
+		s.known[name] = true
+		s.cached = append(s.cached, in)
+		s.fresh.Add(1)
+	}
+	if s.cache == nil {
+		return nil
+	}
+	return s.cache.Add(inputs...)
 }
 
 func (s *session) sendFinding(sub *subject, found *triage.Finding) error {
@@ -291,19 +305,23 @@ func reason(oracle, text string) string {
 	return oracle + ": " + text
 }
 
-func (s *session) report(stats *fuzz.Stats, before int) {
+func (s *session) report(stats *fuzz.Stats) {
 	s.send.send(message{Progress: &progress{
-		Execs: s.progress.Execs + stats.Execs, Interesting: max(stats.Corpus-before, 0), All: stats.Corpus,
+		Execs: s.progress.Execs + stats.Execs, Interesting: int(s.fresh.Load()), All: stats.Corpus,
 		Edges: stats.Edges, Observable: stats.Total, Unconfirmed: stats.Unconfirmed,
 	}})
 }
 
 // openCache opens what Go's engine has for this fuzz target and reads it.
 func (s *session) openCache() error {
+	s.known = map[string]bool{}
 	if s.flags.cache == "" {
 		return nil
 	}
 	var err error
 	s.cache, s.cached, err = readCache(s.flags.cache, s.f.Name(), func(text string) { s.send.send(message{Note: text}) })
+	for _, in := range s.cached {
+		s.known[corpus.FileName(corpus.MarshalFile(in))] = true
+	}
 	return err
 }
