@@ -1,7 +1,7 @@
 package bpf
 
 // apartEvery is how many batches there are for one whose inputs run apart.
-const apartEvery = 16
+const apartEvery = 64
 
 // apart reports whether this batch is to be run input by input, each from the initial
 // state. Inputs of several packets may depend on state that their neighbours spoil:

@@ -78,7 +78,7 @@ func (t *Target) loadBatch(l *instrument.BatchLayout) (*batchInstance, error) {
 	if err != nil {
 		return nil, err
 	}
-	inst, err := t.instantiate(spec, t.plan.Layout(t.step.Rung, instrument.Cover), "", nil)
+	inst, err := t.instantiate(spec, t.plan.CoverLayout(t.step.Rung, instrument.None, l), "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (t *Target) rewrittenBatch(l *instrument.BatchLayout, scored instrument.Run
 		spec.Programs[callee] = spec.Programs[t.program].Copy()
 	}
 	spec.Programs[t.program].Instructions = entry
-	spec.Maps[coverMap] = mappedValue(coverMap, t.plan.ScoredLayout(t.step.Rung, scored).Size)
+	spec.Maps[coverMap] = mappedValue(coverMap, t.plan.CoverLayout(t.step.Rung, scored, l).Size)
 	spec.Maps[batchMap] = mappedValue(batchMap, l.Size)
 	t.addChance(spec)
 	return spec, nil

@@ -20,20 +20,24 @@ type entries struct {
 	valueSize int // of one CPU
 	cpus      int // values per entry
 	cpu       int // the one that the program runs on, -1 when it may be any
-	initial   map[string]saved
+	initial   map[string]*saved
 	value     []byte // one entry's values
 	next, at  []byte // keys
 	fields    []corpus.Field
 	evicts    bool // an LRU
 	// crowded is set where an LRU may evict initial entries in favour of new ones.
 	crowded bool
+	touched touchedKeys
 	// same returns what keys of one entry have in common, in memory that the next
 	// call uses again; nil where an entry has one key.
 	same func(key []byte) []byte
 }
 
 // saved is an initial entry.
-type saved struct{ key, value []byte }
+type saved struct {
+	key, value []byte
+	touched    bool // and among touchedKeys
+}
 
 // lruReserve is how many free entries of an LRU one CPU may keep for itself.
 const lruReserve = 128
@@ -42,7 +46,7 @@ func newEntries(name string, spec *ebpf.MapSpec, m *ebpf.Map, shape *corpus.Shap
 	e := &entries{
 		name: name, fast: kernel.NewMap(m.FD()), keySize: int(spec.KeySize), valueSize: int(spec.ValueSize), cpus: 1, cpu: -1,
 		fixed:   spec.Type == ebpf.Array || spec.Type == ebpf.PerCPUArray,
-		initial: map[string]saved{}, next: make([]byte, spec.KeySize), at: make([]byte, spec.KeySize),
+		initial: map[string]*saved{}, next: make([]byte, spec.KeySize), at: make([]byte, spec.KeySize),
 		evicts: spec.Type == ebpf.LRUHash || spec.Type == ebpf.LRUCPUHash,
 	}
 	cpus, err := ebpf.PossibleCPU()
@@ -73,7 +77,7 @@ func (e *entries) save() error {
 		if errno := e.fast.Lookup(key, e.value); errno != 0 {
 			return errRestore(e.name, "reading the initial contents", errno)
 		}
-		e.initial[string(e.identity(key))] = saved{bytes.Clone(key), bytes.Clone(e.value)}
+		e.initial[string(e.identity(key))] = &saved{key: bytes.Clone(key), value: bytes.Clone(e.value)}
 		return nil
 	})
 }
@@ -141,7 +145,7 @@ func (e *entries) key(key []byte) error {
 
 // bring puts an initial entry back. Others that came in its place may have to go
 // first where the map is full.
-func (e *entries) bring(s saved) error {
+func (e *entries) bring(s *saved) error {
 	if e.evicts {
 		return e.bringRare(s)
 	}
@@ -157,7 +161,7 @@ func (e *entries) bring(s saved) error {
 
 // bringRare writes an entry of an LRU only when it is not as it was: writing may
 // evict another one.
-func (e *entries) bringRare(s saved) error {
+func (e *entries) bringRare(s *saved) error {
 	if errno := e.fast.Lookup(s.key, e.value); errno == 0 && bytes.Equal(e.value, s.value) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -22,6 +23,8 @@ type mapState struct {
 	always []restorer
 	// keep leaves maps as runs leave them.
 	keep bool
+	// pending are maps of which keys are to be put back.
+	pending []*entries
 	// entries are initial entries that an input brought, to be taken back.
 	entries []corpus.MapEntry
 }
@@ -98,6 +101,12 @@ func (s *mapState) restore() error {
 			return err
 		}
 	}
+	for _, e := range s.pending {
+		if err := e.settle(); err != nil {
+			return err
+		}
+	}
+	s.pending = s.pending[:0]
 	for _, r := range s.always {
 		if err := r.whole(); err != nil {
 			return err
@@ -112,16 +121,44 @@ func (s *mapState) undo(at *site, count uint32) error {
 		return s.restoreAll()
 	case at.Kind == instrument.Range && at.Hi > at.Lo:
 		return at.restorer.bytes(at.Lo, at.Hi)
-	case at.Kind == instrument.Keys && count <= instrument.Ring:
-		for n := range int(count) {
-			off := at.KeyAt(n)
-			if err := at.restorer.key(s.mem[off : off+at.KeySize]); err != nil {
-				return err
-			}
-		}
+	case at.Kind == instrument.Keys && int(count) <= at.Ring:
+		return s.undoKeys(at, int(count))
+	}
+	if many := s.later(at); many != nil {
+		many.touched.all = true
 		return nil
 	}
 	return at.restorer.whole()
+}
+
+// later returns the map of a site where it is put back when all is known that was
+// touched of it, else nil.
+func (s *mapState) later(at *site) *entries {
+	many, ok := at.restorer.(*entries)
+	if ok && !slices.Contains(s.pending, many) {
+		s.pending = append(s.pending, many)
+	}
+	return many
+}
+
+// undoKeys puts back the entries that a site logged, or notes that they are to be.
+func (s *mapState) undoKeys(at *site, count int) error {
+	many := s.later(at)
+	var last []byte
+	for n := range count {
+		off := at.KeyAt(n)
+		key := s.mem[off : off+at.KeySize]
+		if n > 0 && string(key) == string(last) {
+			continue
+		}
+		last = key
+		if many != nil {
+			many.touch(key, at.Finds)
+		} else if err := at.restorer.key(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *mapState) restoreAll() error {

@@ -64,7 +64,7 @@ func (b *batchExecutor) openScorer() error {
 	b.scorerTried = true
 	t := b.target()
 	for _, scored := range []instrument.Rung{instrument.Full, instrument.Half, instrument.Quarter, instrument.Eighth} {
-		if len(t.plan.ScoredLayout(t.step.Rung, scored).Scores) == 0 {
+		if len(t.plan.CoverLayout(t.step.Rung, scored, b.hot.batch).Scores) == 0 {
 			return nil
 		}
 		inst, err := t.loadScorer(b.hot, scored)
@@ -85,7 +85,7 @@ func (t *Target) loadScorer(hot *batchInstance, scored instrument.Rung) (*batchI
 	if err != nil {
 		return nil, err
 	}
-	inst, err := t.instantiate(spec, t.plan.ScoredLayout(t.step.Rung, scored), batchMap, hot.coll.Maps[batchMap])
+	inst, err := t.instantiate(spec, t.plan.CoverLayout(t.step.Rung, scored, hot.batch), batchMap, hot.coll.Maps[batchMap])
 	if err != nil {
 		return nil, err
 	}

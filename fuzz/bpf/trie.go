@@ -28,7 +28,7 @@ func newTrie(name string, spec *ebpf.MapSpec, m *ebpf.Map, shape *corpus.Shape) 
 		return nil, err
 	}
 	t.entries = e
-	named := make(map[string]saved, len(e.initial))
+	named := make(map[string]*saved, len(e.initial))
 	for _, s := range e.initial {
 		named[string(t.mask(s.key, length(s.key)))] = s
 		t.lengths = append(t.lengths, length(s.key))

@@ -39,11 +39,30 @@ type siteKey struct {
 }
 
 func (p *Plan) assign(rung Rung, variant Variant) *assignment {
-	return p.assignScored(rung, variant, None)
+	return p.assignWith(rung, variant, None, Ring)
 }
 
-// assignScored is assign with scores, of which scored says how many.
-func (p *Plan) assignScored(rung Rung, variant Variant, scored Rung) *assignment {
+// assignBatch is assign for a batch, with scores, of which scored says how many. Sites
+// remember about as many keys as a batch uses, so that putting maps back costs what
+// was touched.
+func (p *Plan) assignBatch(rung, scored Rung, l *BatchLayout) *assignment {
+	keys := 0
+	for _, fn := range p.funcs {
+		for i := range fn.uses {
+			if u := &fn.uses[i]; u.keyed && !u.readOnly && u.keySize <= maxKey {
+				keys += align(u.keySize)
+			}
+		}
+	}
+	ring := min(2*l.Slots, maxRing)
+	for ring > Ring && ring*keys > maxRings {
+		ring /= 2
+	}
+	return p.assignWith(rung, Cover, scored, max(ring, Ring))
+}
+
+// assignWith is assign with scores and with rings of that many keys, a power of two.
+func (p *Plan) assignWith(rung Rung, variant Variant, scored Rung, ring int) *assignment {
 	a := &assignment{
 		probe: make([]int, len(p.edges)), via: make([][]int, len(p.edges)), skipped: make([]string, len(p.edges)),
 		counter: map[int]int{}, cell: map[int]int{}, site: map[useKey]int{}, operands: map[int]int{}, lookups: map[useKey]int{}, scores: map[int]int{},
@@ -62,7 +81,7 @@ func (p *Plan) assignScored(rung Rung, variant Variant, scored Rung) *assignment
 	if variant != Cover {
 		a.reach = a.layout.Size
 	}
-	a.assignSites(p, rung)
+	a.assignSites(p, rung, ring)
 	if variant == Compare {
 		a.assignLookups(p, rung)
 	}
@@ -199,18 +218,18 @@ func (a *assignment) assignCells(p *Plan, rung Rung) {
 }
 
 // assignSites lists the uses of maps and gives those that need one a cell.
-func (a *assignment) assignSites(p *Plan, rung Rung) {
+func (a *assignment) assignSites(p *Plan, rung Rung, ring int) {
 	shared := map[siteKey]int{}
 	for _, fn := range p.funcs {
 		for i := range fn.uses {
 			u := &fn.uses[i]
 			site := Site{
 				Map: u.mapName, ReadOnly: u.readOnly, Off: -1, KeySize: u.keySize, Lo: u.lo, Hi: u.hi,
-				Func: fn.label, Insn: fn.Offsets[u.insn], Helper: u.helper,
+				Func: fn.label, Insn: fn.Offsets[u.insn], Helper: u.helper, Finds: u.source,
 			}
 			switch {
 			case u.keyed && rung.keys() && u.keySize > 0 && u.keySize <= maxKey:
-				site.Kind, site.Stride = Keys, align(u.keySize)
+				site.Kind, site.Stride, site.Ring = Keys, align(u.keySize), ring
 			case u.ranged:
 				site.Kind = Range
 			}
@@ -221,7 +240,7 @@ func (a *assignment) assignSites(p *Plan, rung Rung) {
 			}
 			if !site.ReadOnly && rung.sites() {
 				site.Off = a.layout.Size
-				a.layout.Size += siteHeader + Ring*site.Stride
+				a.layout.Size += siteHeader + site.Ring*site.Stride
 			}
 			shared[key] = len(a.layout.Sites)
 			a.site[useKey{fn, i}] = len(a.layout.Sites)

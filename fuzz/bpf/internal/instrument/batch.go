@@ -175,9 +175,9 @@ func (l *BatchLayout) Init(value []byte) {
 	}
 }
 
-// ScoredLayout is Layout of the Cover variant with scores.
-func (p *Plan) ScoredLayout(rung, scored Rung) Layout {
-	return p.assignScored(rung, Cover, scored).layout
+// CoverLayout is Layout of the Cover variant as it runs in batches, with scores.
+func (p *Plan) CoverLayout(rung, scored Rung, l *BatchLayout) Layout {
+	return p.assignBatch(rung, scored, l).layout
 }
 
 // RewriteBatch returns the instructions of each program as they run in batches,
@@ -186,7 +186,7 @@ func (p *Plan) ScoredLayout(rung, scored Rung) Layout {
 // without: with it, a tail call would load another packet in mid-input. With scored,
 // which says how many, the programs score comparisons; None means none.
 func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchName string) (entry asm.Instructions, all []asm.Instructions, err error) {
-	a := p.assignScored(rung, Cover, scored)
+	a := p.assignBatch(rung, scored, l)
 	inserted := make(map[*function][]insertion, len(p.funcs))
 	for _, fn := range p.funcs {
 		inserted[fn] = append(marks(fn.Func, l.Packets, batchName), p.insertions(fn, a, mapName)...)

@@ -91,8 +91,13 @@ func (k SiteKind) String() string {
 }
 
 const (
-	// Ring is the number of keys that a site of kind Keys remembers.
+	// Ring is the number of keys that a site of kind Keys remembers, and a call whose
+	// keys are logged, outside of batches.
 	Ring = 8
+	// maxRing bounds the keys that a site remembers in batches, and maxRings the
+	// bytes that all of them take.
+	maxRing  = 1 << 10
+	maxRings = 1 << 20
 	// siteHeader is the size of a site's count with its padding.
 	siteHeader = 8
 )
@@ -113,8 +118,10 @@ type Site struct {
 	// bytes each, of which KeySize are used, begin at Off+8; passage n (from 0) left
 	// its key at n%Ring. A count above Ring means that keys were lost. For the other
 	// kinds the count is 0 or 1.
-	Off             int
-	Stride, KeySize int
+	Off                   int
+	Stride, KeySize, Ring int
+	// Finds says that what is called hands out entries and makes none.
+	Finds bool
 	// Lo and Hi bound the bytes of a Range.
 	Lo, Hi uint32
 	// Func and Insn are where the first use is: an offset in slots from the start of
@@ -126,7 +133,7 @@ type Site struct {
 }
 
 // KeyAt returns the offset of the i-th key of the ring.
-func (s *Site) KeyAt(i int) int { return s.Off + siteHeader + i%Ring*s.Stride }
+func (s *Site) KeyAt(i int) int { return s.Off + siteHeader + i%s.Ring*s.Stride }
 
 // align rounds up to a multiple of 8.
 func align(n int) int { return (n + 7) &^ 7 }

@@ -123,9 +123,9 @@ func (a *assignment) lookupInsertions(fn *function, mapName string) []insertion 
 // keyCode logs a key.
 func (l *lookup) keyCode(mapName string, cell *Lookup) asm.Instructions {
 	if l.index == asm.R0 {
-		return l.log(mapName, cell.Off, cell.Stride)
+		return l.log(mapName, cell.Off, cell.Stride, Ring)
 	}
-	code := count1(mapName, cell.Off, cell.Stride)
+	code := count1(mapName, cell.Off, cell.Stride, Ring)
 	return append(code,
 		asm.StoreMem(asm.R0, siteHeader, l.index, asm.Word),
 		// A tail call that finds its program does not come back.
@@ -139,7 +139,7 @@ func resultCode(mapName string, cell *Lookup) asm.Instructions {
 		address(asm.R1, mapName, cell.Off),
 		asm.LoadMem(asm.R5, asm.R1, 0, asm.Word),
 	}
-	code = append(code, intoRing(asm.R1, cell.Stride)...)
+	code = append(code, intoRing(asm.R1, cell.Stride, Ring)...)
 	if cell.fn == asm.FnTailCall {
 		return append(code, asm.Mov.Imm(asm.R5, 0), asm.StoreMem(asm.R1, int16(siteHeader+align(cell.KeySize)), asm.R5, asm.DWord))
 	}

@@ -257,7 +257,7 @@ func (p *Plan) insertions(fn *function, a *assignment, mapName string) []inserti
 	for i := range fn.uses {
 		if site := a.siteOf(fn, i); site != nil && site.Off >= 0 {
 			u := &fn.uses[i]
-			list = append(list, insertion{place: before, insn: u.insn, code: u.code(mapName, site.Off, site.Kind == Keys)})
+			list = append(list, insertion{place: before, insn: u.insn, code: u.code(mapName, site)})
 		}
 	}
 	return list

@@ -176,17 +176,17 @@ func callEscapes(ins *asm.Instruction, s *cfg.State) uint64 {
 	return out
 }
 
-// code returns what is inserted before a use, for a site whose count is at off.
-func (u *use) code(mapName string, off int, keys bool) asm.Instructions {
-	if !keys {
-		return asm.Instructions{address(u.dst, mapName, off), asm.StoreImm(u.dst, 0, 1, asm.Word)}
+// code returns what is inserted before a use, for its site.
+func (u *use) code(mapName string, s *Site) asm.Instructions {
+	if s.Kind != Keys {
+		return asm.Instructions{address(u.dst, mapName, s.Off), asm.StoreImm(u.dst, 0, 1, asm.Word)}
 	}
-	return u.log(mapName, off, align(u.keySize))
+	return u.log(mapName, s.Off, s.Stride, s.Ring)
 }
 
 // log stores the key into the slot of a ring whose count is at off.
-func (u *use) log(mapName string, off, stride int) asm.Instructions {
-	code := count1(mapName, off, stride)
+func (u *use) log(mapName string, off, stride, ring int) asm.Instructions {
+	code := count1(mapName, off, stride, ring)
 	for at := 0; at < u.keySize; {
 		width := u.width(at)
 		size := map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord}[width]
@@ -200,21 +200,21 @@ func (u *use) log(mapName string, off, stride int) asm.Instructions {
 
 // count1 counts at off, and leaves in r0 the address at which the slot for that
 // passage is siteHeader bytes away. It needs r5.
-func count1(mapName string, off, stride int) asm.Instructions {
+func count1(mapName string, off, stride, ring int) asm.Instructions {
 	code := asm.Instructions{
 		address(asm.R0, mapName, off),
 		asm.LoadMem(asm.R5, asm.R0, 0, asm.Word),
 		asm.Add.Imm(asm.R5, 1),
 		asm.StoreMem(asm.R0, 0, asm.R5, asm.Word),
 	}
-	return append(code, intoRing(asm.R0, stride)...)
+	return append(code, intoRing(asm.R0, stride, ring)...)
 }
 
 // intoRing moves r from a ring's count, which is in r5, to the slot of the last passage.
-func intoRing(r asm.Register, stride int) asm.Instructions {
+func intoRing(r asm.Register, stride, ring int) asm.Instructions {
 	code := asm.Instructions{
-		asm.Add.Imm(asm.R5, Ring-1), // the count before, modulo the ring's size
-		asm.And.Imm(asm.R5, Ring-1),
+		asm.Add.Imm(asm.R5, int32(ring-1)), // the count before, modulo the ring's size
+		asm.And.Imm(asm.R5, int32(ring-1)),
 	}
 	code = append(code, scale(stride)...)
 	return append(code, asm.Add.Reg(r, asm.R5))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 // privileged skips a test without the capabilities that it needs.
@@ -92,6 +93,21 @@ func TestMap(t *testing.T) {
 	}
 	if errno := fast.Lookup(key, got); errno == 0 {
 		t.Error("found after Delete")
+	}
+	for i := range byte(3) {
+		if errno := fast.Update([]byte{i, 0, 0, 0}, value); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	keys := []byte{0, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0}
+	if done, errno := fast.DeleteBatch(keys, 4); done != 2 || errno != unix.ENOENT {
+		t.Errorf("DeleteBatch = %d, %v", done, errno)
+	}
+	if errno := fast.Next(nil, next); errno != 0 || string(next) != "\x01\x00\x00\x00" {
+		t.Errorf("after DeleteBatch: Next = %v, %v", next, errno)
+	}
+	if done, errno := fast.DeleteBatch(next, 1); done != 1 || errno != 0 {
+		t.Errorf("DeleteBatch of one = %d, %v", done, errno)
 	}
 }
 

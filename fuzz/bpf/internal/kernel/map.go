@@ -21,7 +21,10 @@ type mapAttr struct {
 // Map reads and writes one map without allocating. Keys and values have the map's
 // sizes, which nobody checks; a value of a per-CPU map has one value,
 // rounded up to 8 bytes, for each possible CPU. It is not safe for concurrent use.
-type Map struct{ attr mapAttr }
+type Map struct {
+	attr  mapAttr
+	batch batchAttr
+}
 
 // NewMap returns access to the map with that file descriptor.
 func NewMap(fd int) *Map { return &Map{attr: mapAttr{fd: uint32(fd)}} }
@@ -40,6 +43,24 @@ func (m *Map) Update(key, value []byte) syscall.Errno { return m.do(cmdMapUpdate
 
 // Delete removes key; ENOENT when there is none.
 func (m *Map) Delete(key []byte) syscall.Errno { return m.do(cmdMapDelete, key, nil) }
+
+// batchAttr is the part of union bpf_attr that the map commands for many entries read.
+type batchAttr struct {
+	_, _         uint64 // where to begin, and where it ended
+	keys, values unsafe.Pointer
+	count, fd    uint32
+	_, _         uint64 // flags
+}
+
+// DeleteBatch removes n keys that lie one behind the other, up to the first one that
+// there is not: done is the number of those before it, errno then ENOENT. Not
+// every kind of map has the command.
+func (m *Map) DeleteBatch(keys []byte, n int) (done int, errno syscall.Errno) {
+	m.batch = batchAttr{count: uint32(n), fd: m.attr.fd}
+	m.batch.keys, _ = address(keys)
+	errno = call(cmdMapDeleteBatch, unsafe.Pointer(&m.batch), unsafe.Sizeof(m.batch))
+	return int(m.batch.count), errno
+}
 
 // Next writes the key behind key, or the first one if key is nil or gone; ENOENT
 // behind the last one.

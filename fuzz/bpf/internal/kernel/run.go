@@ -19,6 +19,8 @@ const (
 	cmdProgRun    = 10
 	cmdMapPop     = 21 // BPF_MAP_LOOKUP_AND_DELETE_ELEM
 	maxInterrupts = 1000
+
+	cmdMapDeleteBatch = 27
 )
 
 // runAttr is the part of union bpf_attr that BPF_PROG_RUN reads, as machines with
@@ -39,6 +41,7 @@ type runAttr struct {
 var (
 	_ [80]byte = [unsafe.Sizeof(runAttr{})]byte{}
 	_ [32]byte = [unsafe.Sizeof(mapAttr{})]byte{}
+	_ [56]byte = [unsafe.Sizeof(batchAttr{})]byte{}
 )
 
 // Run is one BPF_PROG_RUN call, made over and over. The kernel reads and writes the
