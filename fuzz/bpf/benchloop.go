@@ -21,8 +21,7 @@ type benchLoop struct {
 	long   time.Duration
 }
 
-// openLoops sets up the whole loop: with packets of any length and with those of the
-// first size.
+// openLoops sets up the whole loop with packets of the first size, and of any length.
 func (b *bencher) openLoops() error {
 	sizes := []int{0}
 	if first := b.opts.Sizes[0]; first > 0 {
