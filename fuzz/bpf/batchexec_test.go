@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/mutate"
 )
 
@@ -198,6 +199,12 @@ func TestBatchLeavesNothing(t *testing.T) {
 				t.Errorf("the executor is %s", exec.Describe())
 			}
 			if err := exec.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := exec.(fuzz.Scorer).Score(t.Context(), make([]fuzz.Score, len(target.table.Comparisons))); err != nil {
+				t.Error(err)
+			}
+			if _, err := exec.(fuzz.Comparer).Compare(t.Context(), mutate.Seeds(target.shape)[0], nil); err != nil {
 				t.Error(err)
 			}
 			if err := exec.Close(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -388,4 +389,37 @@ func compareEvents(t *testing.T, target *Target, exec fuzz.Executor) {
 	if len(table.Comparisons) > 0 && total == 0 {
 		t.Error("nothing was compared")
 	}
+}
+
+// A comparison for whose log no register and no stack is left is left out, and the
+// target says so.
+func TestCompareWithoutRoom(t *testing.T) {
+	needKernel(t)
+	code := asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, xdpOffQueue, asm.Word).WithSymbol("full"),
+		{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JEq).SetSource(asm.ImmSource), Dst: asm.R2, Constant: 77},
+		asm.StoreMem(asm.R10, -512, asm.R2, asm.DWord),
+		asm.Mov.Imm(asm.R0, 0),
+	}
+	for r := asm.R2; r <= asm.R9; r++ {
+		code = append(code, asm.LoadMem(r, asm.R1, xdpOffQueue, asm.Word))
+	}
+	code = append(code, jumpOver(asm.JGT, asm.R2, asm.R3, 0), asm.LoadMem(asm.R1, asm.R1, xdpOffQueue, asm.Word))
+	for r := asm.R1; r <= asm.R9; r++ {
+		code = append(code, asm.Add.Reg(asm.R0, r))
+	}
+	target := targetOf(t, append(code, asm.And.Imm(asm.R0, 3), asm.Return()))
+	if n := len(target.table.Comparisons); n != 2 {
+		t.Fatalf("%d comparisons, want 2", n)
+	}
+	want := "of the program's 2 comparisons 1 are logged"
+	if !slices.ContainsFunc(target.Notes(), func(note string) bool { return strings.HasPrefix(note, want) }) {
+		t.Errorf("notes are %q, want one that begins with %q", target.Notes(), want)
+	}
+	isolated(t, func() {
+		got, err := open(t, target).Compare(t.Context(), &corpus.Input{Steps: []corpus.Step{{Packet: frame(60, 0)}}}, nil)
+		if err != nil || len(got) != 1 || got[0].Site != 0 || got[0].B != 77 {
+			t.Errorf("Compare gives %v, %v", got, err)
+		}
+	})
 }

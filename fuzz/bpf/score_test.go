@@ -200,3 +200,54 @@ func TestScoreDoesNotAllocate(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkScore is the time of an execution in a batch without and with scores, and
+// of one that logs what it compares.
+func BenchmarkScore(b *testing.B) {
+	needBatches(b)
+	target := exampleTarget(b, "firewall")
+	scores := make([]fuzz.Score, len(target.table.Comparisons))
+	for i := range scores {
+		scores[i].Distance = ^uint64(0)
+	}
+	for _, way := range []struct {
+		name string
+		run  func(b *testing.B, e *batchExecutor) error
+	}{
+		{"run", func(b *testing.B, e *batchExecutor) error { return e.Run(b.Context()) }},
+		{"score", func(b *testing.B, e *batchExecutor) error { return e.Score(b.Context(), scores) }},
+		{"compare", func(b *testing.B, e *batchExecutor) (err error) {
+			var compared []cover.Compared
+			for i := range e.batch.Len() {
+				if compared, err = e.Compare(b.Context(), e.batch.Input(i), compared[:0]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			isolated(b, func() {
+				e := mustBatch(b, target)
+				mut, seeds := mutate.New(target.shape, mutate.Options{}), mutate.Seeds(target.shape)
+				for i := 0; ; i++ {
+					in := e.batch.Next()
+					if in == nil {
+						break
+					}
+					mut.Mutate(in, seeds[i%len(seeds)], nil)
+					e.batch.Commit()
+				}
+				if err := way.run(b, e); err != nil { // loads what it takes
+					b.Fatal(err)
+				}
+				b.ResetTimer()
+				for n := 0; n < b.N; n += e.batch.Len() {
+					if err := way.run(b, e); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
