@@ -55,13 +55,15 @@ func (s *Solver) mend(ctx context.Context, in *corpus.Input, g goal, edits []edi
 		if c.Site == g.Site || before != fell && before != took || before == s.wayOf(c) {
 			continue
 		}
-		for i, more := range s.changes(changed, goal{c, before == took}) {
-			if i == maxMends || !s.engine.Open(g.Site, g.taken) {
+		tries := 0
+		for _, more := range s.changes(changed, goal{c, before == took}) {
+			if tries == maxMends || !s.engine.Open(g.Site, g.taken) {
 				break
 			}
 			if mended := apply(s.shape, changed, more...); mended == nil || !holds(mended, edits) {
 				continue
 			}
+			tries++
 			if err := s.try(ctx, changed, g, more); err != nil {
 				return err
 			}

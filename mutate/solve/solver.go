@@ -196,14 +196,17 @@ func (s *Solver) try(ctx context.Context, in *corpus.Input, g goal, edits []edit
 // changes lists changes of in that may reach a goal, the most promising first.
 func (s *Solver) changes(in *corpus.Input, g goal) [][]edit {
 	c := &s.sites[g.Site]
-	if c.Length {
-		return lengths(s.shape, in, c, g)
-	}
 	var list [][]edit
+	if c.Length {
+		list = lengths(s.shape, in, c, g) // and then the bytes that say where it ends
+	}
 	for _, w := range wanted(c, g.Compared, g.taken) {
 		o, now := &c.A, g.A
 		if w.second {
 			o, now = &c.B, g.B
+		}
+		if e, ok := s.resized(in, g.Step, o, now, c.Size, w); ok {
+			list = append(list, []edit{e})
 		}
 		for _, p := range places(s.shape, in, g.Step, o, now, c.Size) {
 			x := uint64(0)
@@ -246,8 +249,11 @@ func (s *Solver) together(ctx context.Context, in *corpus.Input, goals []goal) e
 // places returns where in has, for one of its steps, the bytes of an operand that is
 // now so much.
 func places(shape *corpus.Shape, in *corpus.Input, step int, o *cover.Operand, now uint64, size int) []place {
-	if o.Offset < 0 || step >= len(in.Steps) {
+	if step >= len(in.Steps) {
 		return nil
+	}
+	if o.Offset < 0 {
+		return scan(in, step, o, now, size)
 	}
 	var list []place
 	add := func(p place) {
@@ -273,6 +279,44 @@ func places(shape *corpus.Shape, in *corpus.Input, step int, o *cover.Operand, n
 			if in.Maps[i].Map == o.Name {
 				add(place{mapPart, i, o.Offset, o.Size})
 			}
+		}
+	}
+	return list
+}
+
+// resized returns the edit that gives the packet the length with which an operand,
+// computed from it, is as wanted.
+func (s *Solver) resized(in *corpus.Input, step int, o *cover.Operand, now uint64, size int, w want) (edit, bool) {
+	if o.Source != cover.PacketLength || step >= len(in.Steps) {
+		return edit{}, false
+	}
+	length := len(in.Steps[step].Packet)
+	x := uint64(max(length-s.shape.Hidden, 0))
+	if (o.Eval(x)^now)&widest(size) != 0 {
+		return edit{}, false
+	}
+	y, ok := invert(o.Transforms, o.Size, x, w.value, w.care)
+	next := length + int(y) - int(x)
+	return edit{place: place{index: step}, grow: true, size: next}, ok && y <= uint64(s.shape.Packet.Max) && next >= 0
+}
+
+// maxScanned bounds the places of which one is taken for an operand's.
+const maxScanned = 4
+
+// scan returns where a packet has the value of an operand that lies at an offset which
+// depends on the packet; nil where that are so many places that it says nothing.
+func scan(in *corpus.Input, step int, o *cover.Operand, now uint64, size int) []place {
+	if o.Source != cover.PacketBytes {
+		return nil
+	}
+	var list []place
+	p := place{index: step, size: o.Size}
+	for p.at = 0; p.bytes(in) != nil; p.at++ {
+		if (o.Eval(load(p.bytes(in)))^now)&widest(size) != 0 {
+			continue
+		}
+		if list = append(list, p); len(list) > maxScanned {
+			return nil
 		}
 	}
 	return list
