@@ -25,6 +25,8 @@ type summary struct {
 	// SavedUnconfirmed of them, those of earlier runs included, are kept apart.
 	Unconfirmed      uint64 `json:"unconfirmed"`
 	SavedUnconfirmed int    `json:"saved_unconfirmed"`
+	// Solved counts comparisons that were made to go the other way, see fuzz.Stats.
+	Solved uint64 `json:"comparisons_solved"`
 	// Stability is a share from 0 to 1, see fuzz.Stats.
 	Stability float64 `json:"stability"`
 	// Live is there where frames were live.
@@ -44,7 +46,7 @@ func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary
 	sum := &summary{
 		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
 		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: s.Findings,
-		Findings: []summaryFinding{}, Stability: s.Stability,
+		Findings: []summaryFinding{}, Stability: s.Stability, Solved: s.Solved,
 		Unconfirmed: s.Unconfirmed, SavedUnconfirmed: out.unconfirmed.Len(),
 	}
 	if out.live != nil {
