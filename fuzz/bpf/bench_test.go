@@ -205,21 +205,46 @@ func BenchmarkRestore(b *testing.B) {
 	}
 }
 
+// BenchmarkRestoreBatch shows what it costs to put back what a batch did: processor
+// time for an execution, of which each changes an entry of its own, in a map that is
+// full and in one that is empty, and for executions that change nothing.
+func BenchmarkRestoreBatch(b *testing.B) {
+	for _, kind := range []struct {
+		name    string
+		entries uint32
+		request func(n uint32) request
+	}{
+		{"nothing", 65536, func(uint32) request { return request{Map: 99} }},
+		{"hash written", 65536, func(n uint32) request { return request{2, opWrite, 1, 0, 251 * n, 7} }},
+		{"hash added", 0, func(n uint32) request { return request{2, opUpdate, 1, 0, 251 * n, 7} }},
+		{"lru added", 0, func(n uint32) request { return request{4, opUpdate, 1, 0, 251 * n, 7} }},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			needBatches(b)
+			target := restoreTarget(b, 65536, kind.entries, executorBatch)
+			isolated(b, func() {
+				batch := mustBatch(b, target)
+				batch.batch.Reset()
+				for n := uint32(0); ; n++ {
+					in := batch.batch.Next()
+					if in == nil {
+						break
+					}
+					in.CopyFrom(requests(kind.request(n)))
+					batch.batch.Commit()
+				}
+				err := measured(b, func(ctx context.Context) (int, error) { return batch.batch.Len(), batch.Run(ctx) })
+				if err != nil {
+					b.Error(err)
+				}
+			})
+		})
+	}
+}
+
 func benchmarkRestore(b *testing.B, entries uint32, in *corpus.Input) {
 	needKernel(b)
-	obj, err := Open("testdata/state.o")
-	if err != nil {
-		b.Fatal(err)
-	}
-	obj.spec.Maps["array"].MaxEntries, obj.spec.Maps["hash"].MaxEntries = entries, entries
-	setup := Setup{Maps: MapContents{}}
-	for key := range entries {
-		setup.Maps["hash"] = append(setup.Maps["hash"], MapItem{Key: key, Value: map[string]any{"n": 1}})
-	}
-	target, err := NewTarget(obj, Options{Program: "state", Setup: setup, MaxSteps: 1, Executor: "single"})
-	if err != nil {
-		b.Fatal(err)
-	}
+	target := restoreTarget(b, entries, entries, executorSingle)
 	isolated(b, func() {
 		e := open(b, target)
 		run(b, e, slices.Repeat([]*corpus.Input{in}, slots)...)
@@ -228,6 +253,28 @@ func benchmarkRestore(b *testing.B, entries uint32, in *corpus.Input) {
 			b.Error(err)
 		}
 	})
+}
+
+// restoreTarget returns the state program with maps of that size, of which the hash
+// has so many initial entries.
+func restoreTarget(b *testing.B, size, entries uint32, executor string) *Target {
+	b.Helper()
+	obj, err := Open("testdata/state.o")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{"array", "hash", "lru_hash"} {
+		obj.spec.Maps[name].MaxEntries = size
+	}
+	setup := Setup{Maps: MapContents{}}
+	for key := range entries {
+		setup.Maps["hash"] = append(setup.Maps["hash"], MapItem{Key: key, Value: map[string]any{"n": 1}})
+	}
+	target, err := NewTarget(obj, Options{Program: "state", Setup: setup, MaxSteps: 1, Executor: executor})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return target
 }
 
 // BenchmarkMemory reports what one more worker takes, in memory that is in use.

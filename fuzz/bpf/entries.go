@@ -17,12 +17,13 @@ type entries struct {
 	fast      *kernel.Map
 	fixed     bool // an array: entries cannot be deleted
 	keySize   int
-	valueSize int // of one CPU
-	cpus      int // values per entry
-	cpu       int // the one that the program runs on, -1 when it may be any
-	initial   map[string]*saved
-	value     []byte // one entry's values
-	next, at  []byte // keys
+	valueSize int               // of one CPU
+	cpus      int               // values per entry
+	cpu       int               // the one that the program runs on, -1 when it may be any
+	initial   map[string]*saved // by identity
+	all       []*saved          // the same
+	value     []byte            // one entry's values
+	next, at  []byte            // keys
 	fields    []corpus.Field
 	evicts    bool // an LRU
 	// crowded is set where an LRU may evict initial entries in favour of new ones.
@@ -77,7 +78,9 @@ func (e *entries) save() error {
 		if errno := e.fast.Lookup(key, e.value); errno != 0 {
 			return errRestore(e.name, "reading the initial contents", errno)
 		}
-		e.initial[string(e.identity(key))] = &saved{key: bytes.Clone(key), value: bytes.Clone(e.value)}
+		s := &saved{key: bytes.Clone(key), value: bytes.Clone(e.value)}
+		e.initial[string(e.identity(key))] = s
+		e.all = append(e.all, s)
 		return nil
 	})
 }
@@ -169,16 +172,10 @@ func (e *entries) bringRare(s *saved) error {
 }
 
 func (e *entries) bringAll() error {
-	for _, s := range e.initial {
-		if e.evicts {
-			if err := e.bringRare(s); err != nil {
-				return err
-			}
-		} else if err := e.update(s.key, s.value); err != nil {
-			return err
-		}
+	if e.evicts {
+		return e.bringMany(e.all, e.bringRare)
 	}
-	return nil
+	return e.bringMany(e.all, func(s *saved) error { return e.update(s.key, s.value) })
 }
 
 func (e *entries) update(key, value []byte) error {

@@ -18,6 +18,9 @@ type touchedKeys struct {
 	foreign []byte
 	table   []uint32
 	seed    maphash.Seed
+	// keys and values are what is being written, unless that is done one by one.
+	keys, values []byte
+	singly       bool
 }
 
 // touch notes that an entry may have changed. Finds says that it was there where it
@@ -57,12 +60,44 @@ func (e *entries) settle() error {
 	if e.crowded && len(e.touched.foreign) > 0 {
 		return e.bringAll()
 	}
-	for _, s := range e.touched.initial {
-		if err := e.bring(s); err != nil {
+	return e.bringMany(e.touched.initial, e.bring)
+}
+
+// staged is how many entries are written with one system call.
+const staged = 256
+
+// bringMany puts initial entries back: with one where they cannot be written many at
+// a time.
+func (e *entries) bringMany(list []*saved, one func(*saved) error) error {
+	for len(list) > 0 {
+		done := 0
+		if len(list) > 1 && !e.evicts && !e.touched.singly {
+			done = e.write(list[:min(len(list), staged)])
+		}
+		if list = list[done:]; done >= staged || len(list) == 0 {
+			continue
+		}
+		if err := one(list[0]); err != nil {
 			return err
 		}
+		list = list[1:]
 	}
 	return nil
+}
+
+// write writes initial entries up to the first where that fails.
+func (e *entries) write(list []*saved) (done int) {
+	t := &e.touched
+	t.keys, t.values = t.keys[:0], t.values[:0]
+	for _, s := range list {
+		t.keys, t.values = append(t.keys, s.key...), append(t.values, s.value...)
+	}
+	done, errno := e.fast.UpdateBatch(t.keys, t.values, len(list))
+	if errno != 0 && done == len(list) {
+		t.singly = true // there is no such command for this kind of map
+		return 0
+	}
+	return done
 }
 
 // deleteAll removes keys, which lie one behind the other. The kernel stops at one that
@@ -71,7 +106,7 @@ func (e *entries) deleteAll(keys []byte) error {
 	for len(keys) > e.keySize {
 		n := len(keys) / e.keySize
 		done, errno := e.fast.DeleteBatch(keys, n)
-		if errno != 0 && errno != unix.ENOENT {
+		if errno != 0 && (errno != unix.ENOENT || done == n) {
 			break // there may be no such command for this kind of map
 		}
 		keys = keys[min(done+1, n)*e.keySize:]

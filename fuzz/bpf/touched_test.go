@@ -39,6 +39,37 @@ func TestMapsArePutBackAfterBatches(t *testing.T) {
 	}
 }
 
+// Many entries that were there are put back at once.
+func TestManyEntriesArePutBack(t *testing.T) {
+	needBatches(t)
+	setup := stateSetup()
+	for _, name := range []string{"array", "hash", "lru_hash"} {
+		for key := range 200 {
+			setup.Maps[name] = append(setup.Maps[name], MapItem{Key: 10 + key, Value: map[string]any{"n": key}})
+		}
+	}
+	target := newState(t, "state", setup)
+	isolated(t, func() {
+		b := mustBatch(t, target)
+		before := contents(t, b.hot.instance)
+		for name, number := range map[string]byte{"array": 0, "hash": 2, "lru_hash": 4} {
+			fillRequests(b, number, 1)
+			if err := b.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(changes(before, contents(t, b.hot.instance))); n < 50 {
+				t.Errorf("%s: the batch changed %d entries", name, n)
+			}
+			if err := b.hot.state.restore(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			for _, c := range changes(before, contents(t, b.hot.instance)) {
+				t.Errorf("%s: %s", name, c)
+			}
+		}
+	})
+}
+
 // fillRequests fills a batch with packets that use so many keys each of a map, in
 // every way.
 func fillRequests(b *batchExecutor, number, count byte) {

@@ -99,6 +99,19 @@ func TestMap(t *testing.T) {
 			t.Fatal(errno)
 		}
 	}
+	if done, errno := fast.UpdateBatch([]byte{0, 0, 0, 0, 1, 0, 0, 0}, []byte("abcdefghABCDEFGH"), 2); done != 2 || errno != 0 {
+		t.Errorf("UpdateBatch = %d, %v", done, errno)
+	}
+	if errno := fast.Lookup([]byte{1, 0, 0, 0}, got); errno != 0 || string(got) != "ABCDEFGH" {
+		t.Errorf("after UpdateBatch: Lookup = %q, %v", got, errno)
+	}
+	many := make([]byte, 8*8)
+	if done, errno := fast.UpdateBatch([]byte{0, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0}, many, 3); done != 2 || errno != unix.E2BIG {
+		t.Errorf("UpdateBatch of more than fit = %d, %v", done, errno)
+	}
+	if errno := fast.Delete([]byte{7, 0, 0, 0}); errno != 0 {
+		t.Error(errno)
+	}
 	keys := []byte{0, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0}
 	if done, errno := fast.DeleteBatch(keys, 4); done != 2 || errno != unix.ENOENT {
 		t.Errorf("DeleteBatch = %d, %v", done, errno)

@@ -56,9 +56,21 @@ type batchAttr struct {
 // there is not: done is the number of those before it, errno then ENOENT. Not
 // every kind of map has the command.
 func (m *Map) DeleteBatch(keys []byte, n int) (done int, errno syscall.Errno) {
+	return m.doBatch(cmdMapDeleteBatch, keys, nil, n)
+}
+
+// UpdateBatch stores n values, each under the key with the same number, up to the first
+// that fails: done is the number of those before it. Not every kind of map has the
+// command.
+func (m *Map) UpdateBatch(keys, values []byte, n int) (done int, errno syscall.Errno) {
+	return m.doBatch(cmdMapUpdateBatch, keys, values, n)
+}
+
+func (m *Map) doBatch(cmd uintptr, keys, values []byte, n int) (done int, errno syscall.Errno) {
 	m.batch = batchAttr{count: uint32(n), fd: m.attr.fd}
 	m.batch.keys, _ = address(keys)
-	errno = call(cmdMapDeleteBatch, unsafe.Pointer(&m.batch), unsafe.Sizeof(m.batch))
+	m.batch.values, _ = address(values)
+	errno = call(cmd, unsafe.Pointer(&m.batch), unsafe.Sizeof(m.batch))
 	return int(m.batch.count), errno
 }
 

@@ -20,6 +20,7 @@ const (
 	cmdMapPop     = 21 // BPF_MAP_LOOKUP_AND_DELETE_ELEM
 	maxInterrupts = 1000
 
+	cmdMapUpdateBatch = 26
 	cmdMapDeleteBatch = 27
 )
 
