@@ -78,6 +78,25 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// FuzzEncodeDecode checks that decoding what was encoded gives the same input: a map
+// entry, and steps that differ.
+func FuzzEncodeDecode(f *testing.F) {
+	f.Add(uint8(0), "", []byte{}, []byte{}, []byte("packet"), []byte{}, []byte{}, []byte{}, int32(0), uint32(0), uint32(0))
+	f.Add(uint8(3), "map", []byte("key"), []byte("value"), bytes.Repeat([]byte{0xff}, 300), []byte("meta"), []byte("context"), []byte("chance"), int32(-1), uint32(OnCPU), uint32(1<<31))
+	f.Fuzz(func(t *testing.T, more uint8, name string, key, value, packet, meta, context, chance []byte, cpu int32, flags, fault uint32) {
+		in := &Input{Steps: []Step{{Packet: packet, Meta: meta, Context: context, Chance: chance, CPU: cpu, Flags: flags, Fault: fault}}}
+		for i := range more {
+			in.Steps = append(in.Steps, Step{Packet: packet[:min(int(i), len(packet))], Chance: meta, CPU: int32(i)})
+		}
+		if name != "" {
+			in.Maps = []MapEntry{{Map: name, Key: key, Value: value}, {Map: name, Key: value, Value: key}}
+		}
+		if got := Decode(Encode(in)); !got.Equal(in) {
+			t.Fatalf("Decode(Encode(in)) = %+v, want %+v", got, in)
+		}
+	})
+}
+
 func FuzzUnmarshalFile(f *testing.F) {
 	f.Add(MarshalFile(&Input{Steps: []Step{{Packet: []byte("abc")}}}))
 	f.Add([]byte("go test fuzz v1\n[]byte(\"\\xff"))

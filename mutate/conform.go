@@ -1,6 +1,10 @@
 package mutate
 
-import "github.com/bpffuzz/bpffuzz/corpus"
+import (
+	"slices"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+)
 
 // Conform makes an input that came from elsewhere (a seed, another target's
 // corpus, bytes that a foreign engine mutated) one that the shape allows: it cuts
@@ -31,8 +35,22 @@ func Conform(shape *corpus.Shape, in *corpus.Input) (cut bool) {
 // padded, one that is too long is refused, since a part of it would be another input.
 // The error says what the shape does not allow.
 func Fit(shape *corpus.Shape, in *corpus.Input) (*corpus.Input, error) {
-	why := shape.Check(in)
-	fitted := in.Clone()
+	fitted, cut := Adapt(shape, in)
+	if cut {
+		return nil, shape.Check(in)
+	}
+	return fitted, nil
+}
+
+// Adapt returns a copy of any input that the shape allows: Conform with room to pad,
+// without map entries that the target does not have. Cut reports whether bytes, steps
+// or entries were lost.
+func Adapt(shape *corpus.Shape, in *corpus.Input) (fitted *corpus.Input, cut bool) {
+	fitted = in.Clone()
+	fitted.Maps = slices.DeleteFunc(fitted.Maps, func(e corpus.MapEntry) bool {
+		return shape.Check(&corpus.Input{Maps: []corpus.MapEntry{e}}) != nil
+	})
+	cut = len(fitted.Maps) < len(in.Maps)
 	for i := range fitted.Steps {
 		s := &fitted.Steps[i]
 		s.Packet = withRoom(s.Packet, max(shape.Packet.Min, shape.MinIPv4, shape.MinIPv6))
@@ -41,10 +59,7 @@ func Fit(shape *corpus.Shape, in *corpus.Input) (*corpus.Input, error) {
 			s.Context = withRoom(s.Context, shape.ContextSize)
 		}
 	}
-	if Conform(shape, fitted) {
-		return nil, why
-	}
-	return fitted, nil
+	return fitted, Conform(shape, fitted) || cut
 }
 
 // withRoom returns b with a capacity of at least n.

@@ -47,35 +47,14 @@ func replay(f *testing.F, targets []Target, fn Func, compare Compare) {
 	if what := missing(); what != "" {
 		skip(f, what)
 	}
-	var players []*player
-	for i := range targets {
-		p, err := newPlayer(&targets[i], fn)
-		if err != nil && lacking(err) {
-			skip(f, err.Error())
-		}
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Cleanup(func() {
-			if err := p.host.close(); err != nil {
-				f.Errorf("closing program %q: %v", p.subject.name(), err)
-			}
-		})
-		seeds, err := p.subject.seeds()
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, note := range p.subject.notes {
-			f.Log(note)
-		}
-		for _, in := range seeds {
-			f.Add(corpus.Encode(in))
-		}
-		players = append(players, p)
+	players, err := openPlayers(f, targets, fn, compare)
+	if err != nil && lacking(err) {
+		skip(f, err.Error())
 	}
-	if compare != nil {
-		players[0].other, players[0].fn = players[1], compare.asFunc(false)
+	if err != nil {
+		f.Fatal(err)
 	}
+	addSeeds(f, players)
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		in := corpus.Decode(encoded)
 		if len(players) == 1 {
@@ -88,6 +67,45 @@ func replay(f *testing.F, targets []Target, fn Func, compare Compare) {
 	})
 }
 
+// openPlayers loads the programs, which are closed with the fuzz target.
+func openPlayers(f *testing.F, targets []Target, fn Func, compare Compare) (players []*player, err error) {
+	f.Helper()
+	for i := range targets {
+		p, err := newPlayer(&targets[i], fn)
+		if err != nil {
+			return nil, err
+		}
+		f.Cleanup(func() {
+			if err := p.host.close(); err != nil {
+				f.Errorf("closing program %q: %v", p.subject.name(), err)
+			}
+		})
+		p.native = targets[0].Native
+		players = append(players, p)
+	}
+	if compare != nil {
+		players[0].other, players[0].fn = players[1], compare.asFunc(false)
+	}
+	return players, nil
+}
+
+// addSeeds adds the seeds that targets name.
+func addSeeds(f *testing.F, players []*player) {
+	f.Helper()
+	for _, p := range players {
+		seeds, err := p.subject.seeds()
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, note := range p.subject.notes {
+			f.Log(note)
+		}
+		for _, in := range seeds {
+			f.Add(corpus.Encode(in))
+		}
+	}
+}
+
 // player runs inputs one by one, each from the initial state.
 type player struct {
 	subject *subject
@@ -96,6 +114,7 @@ type player struct {
 	judge   *triage.Judge
 	host    *host
 	ran     bool
+	native  bool // inputs are those of Go's engine
 }
 
 func newPlayer(given *Target, fn Func) (*player, error) {
@@ -124,9 +143,19 @@ func (p *player) rerun(ctx context.Context, in *corpus.Input, want corpus.Have) 
 	return out, err
 }
 
+// fit makes an input one that the program takes. Go's engine makes any bytes: what it
+// found runs again as it ran there.
+func (p *player) fit(given *corpus.Input) (*corpus.Input, error) {
+	if p.native {
+		in, _ := mutate.Adapt(p.subject.target.Shape(), given)
+		return in, nil
+	}
+	return mutate.Fit(p.subject.target.Shape(), given)
+}
+
 // play runs an input as a test.
 func (p *player) play(t *testing.T, given *corpus.Input) {
-	in, err := mutate.Fit(p.subject.target.Shape(), given)
+	in, err := p.fit(given)
 	if err != nil {
 		t.Skipf("program %s does not take this input any more: %v", p.subject.name(), err)
 	}

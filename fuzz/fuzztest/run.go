@@ -32,12 +32,14 @@ func run(f *testing.F, targets []Target, fn Func, compare Compare) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	switch mode {
-	case replaying:
+	switch {
+	case mode == replaying:
 		replay(f, targets, fn, compare)
-	case coordinating:
+	case targets[0].Native:
+		runNative(f, mode, targets, fn, compare)
+	case mode == coordinating:
 		coordinate(f)
-	case working:
+	default:
 		work(f, targets, fn, compare)
 	}
 }

@@ -1,0 +1,138 @@
+package targets_test
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/fuzztest"
+)
+
+// magicSpec is an XDP program that returns XDP_TX for packets with four bytes behind the
+// Ethernet header, which it looks at one after the other.
+func magicSpec() *ebpf.CollectionSpec {
+	ins := asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word).WithSymbol("magic"),
+		asm.LoadMem(asm.R3, asm.R1, 4, asm.Word),
+		asm.Mov.Imm(asm.R0, 2),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, 18),
+		jump(asm.JGT.Reg(asm.R4, asm.R3, ""), 9),
+	}
+	for i, b := range []byte("\x7f\x40\x20\x10") {
+		ins = append(ins, asm.LoadMem(asm.R5, asm.R2, int16(14+i), asm.Byte), jump(asm.JNE.Imm(asm.R5, int32(b), ""), int16(7-2*i)))
+	}
+	ins = append(ins, asm.Mov.Imm(asm.R0, 3), asm.Return())
+	return &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{
+		"magic": {Name: "magic", Type: ebpf.XDP, License: "GPL", Instructions: ins},
+	}}
+}
+
+// FuzzNative has Go's engine find the magic.
+func FuzzNative(f *testing.F) {
+	f.Add(fuzztest.Packets(make([]byte, 18)))
+	fuzztest.Run(f, fuzztest.Target{Spec: magicSpec(), Native: true, MaxSteps: 1},
+		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+			if t.Verdict(0) == "XDP_TX" {
+				t.Errorf("the magic is met")
+			}
+		})
+}
+
+func nativeTarget() fuzztest.Target {
+	target := target()
+	target.Native = true
+	return target
+}
+
+// FuzzNativeByte has Go's engine find two of the bytes.
+func FuzzNativeByte(f *testing.F) {
+	spec := magicSpec()
+	program := spec.Programs["magic"]
+	program.Instructions = append(program.Instructions[:10:10], program.Instructions[14:]...)
+	program.Instructions[5].Offset, program.Instructions[7].Offset, program.Instructions[9].Offset = 5, 3, 1
+	f.Add(fuzztest.Packets(make([]byte, 18)))
+	fuzztest.Run(f, fuzztest.Target{Spec: spec, Native: true, MaxSteps: 1},
+		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+			if t.Verdict(0) == "XDP_TX" {
+				t.Errorf("both are met")
+			}
+		})
+}
+
+// FuzzNativeSteps fails for the second packet of an input.
+func FuzzNativeSteps(f *testing.F) {
+	f.Add(fuzztest.Packets(make([]byte, 15), make([]byte, 15)))
+	target := nativeTarget()
+	target.Spec, target.MaxSteps = specOf('@'), 2
+	fuzztest.Run(f, target, func(t *fuzztest.T, in *corpus.Input, _ *corpus.Outcome) {
+		if len(in.Steps) == 2 && t.Verdict(1) == "XDP_TX" {
+			t.Errorf("the second packet is met")
+		}
+	})
+}
+
+// FuzzNativeContext fails for what only the context of an input says.
+func FuzzNativeContext(f *testing.F) {
+	spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"mark": {
+		Name: "mark", Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.LoadMem(asm.R2, asm.R1, 8, asm.Word).WithSymbol("mark"), // __sk_buff.mark
+			asm.And.Imm(asm.R2, 0xff),
+			asm.Mov.Imm(asm.R0, 0),
+			jump(asm.JNE.Imm(asm.R2, 0x40, ""), 1),
+			asm.Mov.Imm(asm.R0, 2),
+			asm.Return(),
+		},
+	}}}
+	fuzztest.Run(f, fuzztest.Target{Spec: spec, Native: true, MaxSteps: 1},
+		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+			if t.Verdict(0) == "TC_ACT_SHOT" {
+				t.Errorf("the mark is met: %#x", t.Given(0, "mark"))
+			}
+		})
+}
+
+// FuzzNativeTable has two programs, the second of which fails.
+func FuzzNativeTable(f *testing.F) {
+	f.Add(fuzztest.Packets(make([]byte, 15)))
+	other := specOf('@')
+	program := other.Programs["look"]
+	program.Name, other.Programs = "other", map[string]*ebpf.ProgramSpec{"other": program}
+	fuzztest.RunAll(f, []fuzztest.Target{nativeTarget(), {Spec: other, MaxSteps: 1}},
+		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+			if t.Program() == "other" && t.Verdict(0) == "XDP_TX" {
+				t.Errorf("the other program")
+			}
+		})
+}
+
+// FuzzNativeDiff compares the program with one that looks for another byte.
+func FuzzNativeDiff(f *testing.F) {
+	f.Add(fuzztest.Packets(make([]byte, 15)))
+	next := nativeTarget()
+	next.Spec = specOf('@')
+	fuzztest.Diff(f, nativeTarget(), next, nil)
+}
+
+// FuzzNativeMaps fails for what only the map says, on each run alone.
+func FuzzNativeMaps(f *testing.F) {
+	f.Add(fuzztest.Packets(make([]byte, 15)))
+	fuzztest.Run(f, nativeTarget(), func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+		var n uint64
+		if t.Lookup("bytes", uint32('@'), &n) && n == 1 {
+			t.Errorf("the map says so")
+		}
+	})
+}
+
+// FuzzNativeOracle has a built-in oracle fail: no program of its type returns 77.
+func FuzzNativeOracle(f *testing.F) {
+	spec := specOf('@')
+	ins := spec.Programs["look"].Instructions
+	ins[len(ins)-4].Constant = 77
+	f.Add(fuzztest.Packets(make([]byte, 15)))
+	fuzztest.Run(f, fuzztest.Target{Spec: spec, Native: true, MaxSteps: 1}, nil)
+}
