@@ -17,6 +17,7 @@ func newChecksum(shape *corpus.Shape) Oracle {
 	c.alive = newValueSet(shape.Verdicts, keepsPacket)
 	return Oracle{
 		Name: "checksum-broken", Need: corpus.HaveRet | corpus.HavePacket, When: Every,
+		plain: &plain{packets: c},
 		Judge: func(in *corpus.Input, out *corpus.Outcome) error {
 			for i := range min(len(in.Steps), len(out.Steps)) {
 				if err := c.step(i, &in.Steps[i], &out.Steps[i]); err != nil {
@@ -45,8 +46,20 @@ func keepsPacket(v corpus.Verdict) bool {
 	}, v.Name)
 }
 
+// judges reports whether a packet matters after that return value.
+func (o *checksums) judges(ret uint32) bool {
+	return len(o.shape.Verdicts) == 0 || o.alive.has(ret)
+}
+
+// unharmed reports whether it takes no search for headers to see that step has
+// nothing to object to.
+func (o *checksums) unharmed(step *corpus.Step, out *corpus.StepOutcome) bool {
+	_, after := splitMeta(o.data, step, out)
+	return bytes.Equal(step.Packet, after) || unharmed(step.Packet, after)
+}
+
 func (o *checksums) step(i int, step *corpus.Step, out *corpus.StepOutcome) error {
-	if out.Errno != 0 || len(o.shape.Verdicts) > 0 && !o.alive.has(out.Ret) {
+	if out.Errno != 0 || !o.judges(out.Ret) {
 		return nil
 	}
 	_, after := splitMeta(o.data, step, out)

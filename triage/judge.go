@@ -26,6 +26,8 @@ type Judge struct {
 	oracles   []Oracle
 	relations []Relation
 	every     []Oracle // those that judge each execution
+	gate      gate     // for those of them that need not be asked each time
+	rest      []Oracle // the others of them
 	need      corpus.Have
 }
 
@@ -36,8 +38,12 @@ func NewJudge(oracles []Oracle, relations []Relation) *Judge {
 		j.need |= o.Need
 		if o.When == Every {
 			j.every = append(j.every, o)
+			if o.plain == nil {
+				j.rest = append(j.rest, o)
+			}
 		}
 	}
+	j.gate = newGate(j.every)
 	for _, r := range relations {
 		j.need |= r.Need
 	}
@@ -98,8 +104,12 @@ func (j *Judge) Every(in *corpus.Input, out *corpus.Outcome) *Failure {
 	if j == nil {
 		return nil
 	}
-	for i := range j.every {
-		o := &j.every[i]
+	ask := j.every
+	if j.gate.passes(in, out) {
+		ask = j.rest
+	}
+	for i := range ask {
+		o := &ask[i]
 		if o.Need&^out.Have != 0 {
 			continue
 		}

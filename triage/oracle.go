@@ -30,6 +30,8 @@ type Oracle struct {
 	// Judge returns nil when nothing is wrong. It must not keep or change its
 	// arguments, and must not allocate unless it returns an error.
 	Judge func(in *corpus.Input, out *corpus.Outcome) error
+	// plain is nil for oracles that have to be asked each time.
+	plain *plain
 }
 
 // Relation judges an input together with its twin.
