@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 
@@ -179,11 +180,10 @@ func readAddresses() (map[uint16][6]byte, error) {
 }
 
 // order lists the jobs in the order in which they are to run, as rows with one key
-// each. Steps of a longer input stay where they are: each may depend on those
-// before it.
+// each.
 func (b *batchExecutor) order() {
 	b.rows = b.rows[:0]
-	if b.target().shape.MaxSteps == 1 && (b.looksAt.headers || b.looksAt.device || b.looksAt.wireLen) {
+	if b.looksAt.headers || b.looksAt.device || b.looksAt.wireLen {
 		b.sortJobs()
 	}
 	for i := range b.jobs {
@@ -193,7 +193,9 @@ func (b *batchExecutor) order() {
 	}
 }
 
-// sortJobs brings jobs of one key together, in order of its first appearance.
+// sortJobs brings inputs together that begin with one key, in order of its first
+// appearance. The steps of an input stay together and in order: each may depend on those
+// before it.
 func (b *batchExecutor) sortJobs() {
 	const none = -1
 	b.sorted = b.sorted[:0]
@@ -201,7 +203,12 @@ func (b *batchExecutor) sortJobs() {
 		b.next[i] = none
 	}
 	clear(b.table)
+	begins := true
 	for i := range b.jobs {
+		begin := begins
+		if begins = b.jobs[i].last; !begin {
+			continue
+		}
 		entry := b.lookup(b.jobs[i].key)
 		if entry.count == 0 {
 			*entry = keyEntry{key: b.jobs[i].key, first: i, last: i, count: 1}
@@ -211,16 +218,18 @@ func (b *batchExecutor) sortJobs() {
 		entry.last, entry.count = i, entry.count+1
 	}
 	for i := range b.jobs {
-		if entry := b.lookup(b.jobs[i].key); entry.first == i {
-			for at := i; at != none; at = b.next[at] {
-				b.sorted = append(b.sorted, b.jobs[at])
-			}
+		if entry := b.lookup(b.jobs[i].key); entry.count == 0 || entry.first != i {
+			continue
+		}
+		for first := i; first != none; first = b.next[first] {
+			n := slices.IndexFunc(b.jobs[first:], func(j job) bool { return j.last })
+			b.sorted = append(b.sorted, b.jobs[first:first+n+1]...)
 		}
 	}
 	b.jobs, b.sorted = b.sorted, b.jobs
 }
 
-// keyEntry is the list of jobs with one key.
+// keyEntry is the list of the first jobs of inputs that begin with one key.
 type keyEntry struct {
 	key                key
 	first, last, count int
