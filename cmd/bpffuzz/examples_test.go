@@ -21,7 +21,7 @@ func TestExamplesAreFound(t *testing.T) {
 	}{
 		{"firewall", "invariant-only-offered-services", 5_000_000, 1},
 		{"balancer", "checksum-broken", 8_000_000, 1},
-		{"egress", "invariant-only-the-host-is-not-policed", 500_000, 1},
+		{"egress", "invariant-only-the-host-is-not-policed", 8_000_000, 1},
 		{"conntrack", "invariant-nobody-connects-from-outside", 8_000_000, 2},
 		{"gate", "invariant-only-own-networks", 1_000_000, 1},
 	}

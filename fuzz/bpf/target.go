@@ -116,6 +116,9 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	t.lift()
+	if opts.MaxSteps <= 0 && t.remembers() {
+		t.shape.MaxSteps = statefulSteps
+	}
 	return t, t.addFeedback(opts.Feedback)
 }
 
