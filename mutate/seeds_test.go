@@ -226,3 +226,30 @@ func FuzzMutate(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAdapt checks that any bytes are an input of every shape, and the same one again.
+func FuzzAdapt(f *testing.F) {
+	shapes := testShapes()
+	for _, shape := range shapes {
+		f.Add(corpus.Encode(Seeds(shape)[0]))
+	}
+	f.Add(corpus.Encode(&corpus.Input{
+		Maps:  []corpus.MapEntry{{Map: "missing", Key: []byte{1}, Value: []byte{2}}},
+		Steps: []corpus.Step{{Packet: make([]byte, 5000), Meta: make([]byte, 7), Context: make([]byte, 3)}},
+	}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := corpus.Decode(b)
+		for name, shape := range shapes {
+			fitted, cut := Adapt(shape, in)
+			if err := shape.Check(fitted); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if again, lost := Adapt(shape, fitted); lost || !again.Equal(fitted) {
+				t.Fatalf("%s: adapted again it is %+v, it was %+v", name, again, fitted)
+			}
+			if got, err := Fit(shape, in); (err != nil) != cut || err == nil && !got.Equal(fitted) {
+				t.Fatalf("%s: it is cut: %t, but Fit says %v", name, cut, err)
+			}
+		}
+	})
+}

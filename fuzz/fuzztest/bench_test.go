@@ -18,16 +18,25 @@ type stagedRun struct {
 }
 
 // BenchmarkStaged measures executions per second of one worker, and the time until the
-// staged program is solved, of at most two minutes: by package fuzztest and by f.Fuzz
-// around Program.Run. Both are built as go test -fuzz builds them.
+// staged programs are solved, of at most two minutes: by package fuzztest, by Go's engine
+// in its native mode, and by f.Fuzz around Program.Run. All are built as go test -fuzz
+// builds them. Staged is a chain of nine comparisons of up to 64 bits, Magic one of four
+// of a byte each.
 //
 //	go test -run '^$' -bench BenchmarkStaged -benchtime 1x ./fuzz/fuzztest
 func BenchmarkStaged(b *testing.B) {
-	binary := filepath.Join(b.TempDir(), "targets.test")
-	if out, err := exec.Command("go", "test", "-c", "-fuzz=Fuzz", "-o", binary, "./testdata/targets").CombinedOutput(); err != nil {
-		b.Fatalf("building the fuzz targets: %v\n%s", err, out)
+	dir := b.TempDir()
+	for _, pkg := range []string{"byhand", "targets"} {
+		if out, err := exec.Command("go", "test", "-c", "-fuzz=Fuzz", "-o", filepath.Join(dir, pkg), "./testdata/"+pkg).CombinedOutput(); err != nil {
+			b.Fatalf("building the fuzz targets: %v\n%s", err, out)
+		}
 	}
-	for _, name := range []string{"FuzzByHand", "FuzzStaged"} {
+	for _, at := range []string{
+		"byhand/FuzzStagedByHand", "targets/FuzzStagedNative", "targets/FuzzStaged",
+		"byhand/FuzzMagicByHand", "targets/FuzzMagicNative", "targets/FuzzMagic",
+	} {
+		pkg, name := filepath.Split(at)
+		binary := filepath.Join(dir, pkg)
 		b.Run(name, func(b *testing.B) {
 			for range b.N {
 				rate := runStaged(b, binary, name, "10s", false)

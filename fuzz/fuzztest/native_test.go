@@ -130,6 +130,15 @@ func TestNativeInputs(t *testing.T) {
 	}
 }
 
+// TestNativeLasting: what only earlier inputs left behind is no failure.
+func TestNativeLasting(t *testing.T) {
+	g := newNativeTest(t)
+	code, out := g.fuzz("FuzzNativeLasting", "300x", "-test.fuzzminimizetime=1x", "-test.parallel=1")
+	if code != 0 {
+		t.Errorf("exit code %d, want 0:\n%s", code, out)
+	}
+}
+
 // TestCounterBuilds: the counters are found however a test is built for fuzzing.
 func TestCounterBuilds(t *testing.T) {
 	builds := []struct {

@@ -40,6 +40,7 @@ func (l *lane) shape() *corpus.Shape { return l.subject.target.Shape() }
 func (l *lane) execute(ctx context.Context, given *corpus.Input) (err error) {
 	l.in, _ = mutate.Adapt(l.shape(), given)
 	l.compared = l.compared[:0]
+	l.ran = true
 	l.host.do(func(exec fuzz.Executor) {
 		// Before the outcome, since both use the same memory.
 		if comparer, ok := exec.(fuzz.Comparer); ok {

@@ -8,32 +8,13 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/fuzztest"
+	"github.com/bpffuzz/bpffuzz/fuzz/fuzztest/testdata/magic"
 )
-
-// magicSpec is an XDP program that returns XDP_TX for packets with four bytes behind the
-// Ethernet header, which it looks at one after the other.
-func magicSpec() *ebpf.CollectionSpec {
-	ins := asm.Instructions{
-		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word).WithSymbol("magic"),
-		asm.LoadMem(asm.R3, asm.R1, 4, asm.Word),
-		asm.Mov.Imm(asm.R0, 2),
-		asm.Mov.Reg(asm.R4, asm.R2),
-		asm.Add.Imm(asm.R4, 18),
-		jump(asm.JGT.Reg(asm.R4, asm.R3, ""), 9),
-	}
-	for i, b := range []byte("\x7f\x40\x20\x10") {
-		ins = append(ins, asm.LoadMem(asm.R5, asm.R2, int16(14+i), asm.Byte), jump(asm.JNE.Imm(asm.R5, int32(b), ""), int16(7-2*i)))
-	}
-	ins = append(ins, asm.Mov.Imm(asm.R0, 3), asm.Return())
-	return &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{
-		"magic": {Name: "magic", Type: ebpf.XDP, License: "GPL", Instructions: ins},
-	}}
-}
 
 // FuzzNative has Go's engine find the magic.
 func FuzzNative(f *testing.F) {
 	f.Add(fuzztest.Packets(make([]byte, 18)))
-	fuzztest.Run(f, fuzztest.Target{Spec: magicSpec(), Native: true, MaxSteps: 1},
+	fuzztest.Run(f, fuzztest.Target{Spec: magic.Spec(), Native: true, MaxSteps: 1},
 		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
 			if t.Verdict(0) == "XDP_TX" {
 				t.Errorf("the magic is met")
@@ -49,7 +30,7 @@ func nativeTarget() fuzztest.Target {
 
 // FuzzNativeByte has Go's engine find two of the bytes.
 func FuzzNativeByte(f *testing.F) {
-	spec := magicSpec()
+	spec := magic.Spec()
 	program := spec.Programs["magic"]
 	program.Instructions = append(program.Instructions[:10:10], program.Instructions[14:]...)
 	program.Instructions[5].Offset, program.Instructions[7].Offset, program.Instructions[9].Offset = 5, 3, 1
@@ -135,4 +116,48 @@ func FuzzNativeOracle(f *testing.F) {
 	ins[len(ins)-4].Constant = 77
 	f.Add(fuzztest.Packets(make([]byte, 15)))
 	fuzztest.Run(f, fuzztest.Target{Spec: spec, Native: true, MaxSteps: 1}, nil)
+}
+
+// FuzzNativeLasting has a program that returns XDP_TX for a byte that an earlier packet
+// had: within one input of one packet there is none, but the map cannot be put back.
+func FuzzNativeLasting(f *testing.F) {
+	spec := &ebpf.CollectionSpec{
+		Maps: map[string]*ebpf.MapSpec{
+			"met": {Name: "met", Type: ebpf.BloomFilter, ValueSize: 4, MaxEntries: 256},
+		},
+		Programs: map[string]*ebpf.ProgramSpec{"again": {
+			Name: "again", Type: ebpf.XDP, License: "GPL",
+			Instructions: asm.Instructions{
+				asm.LoadMem(asm.R2, asm.R1, 0, asm.Word).WithSymbol("again"),
+				asm.LoadMem(asm.R3, asm.R1, 4, asm.Word),
+				asm.Mov.Reg(asm.R4, asm.R2),
+				asm.Add.Imm(asm.R4, 15),
+				asm.Mov.Imm(asm.R0, 2),
+				jump(asm.JGT.Reg(asm.R4, asm.R3, ""), 17),
+				asm.LoadMem(asm.R6, asm.R2, 14, asm.Byte),
+				asm.StoreMem(asm.RFP, -4, asm.R6, asm.Word),
+				asm.LoadMapPtr(asm.R1, 0).WithReference("met"), // two slots
+				asm.Mov.Reg(asm.R2, asm.RFP),
+				asm.Add.Imm(asm.R2, -4),
+				asm.FnMapPeekElem.Call(),
+				asm.Mov.Reg(asm.R7, asm.R0),
+				asm.LoadMapPtr(asm.R1, 0).WithReference("met"),
+				asm.Mov.Reg(asm.R2, asm.RFP),
+				asm.Add.Imm(asm.R2, -4),
+				asm.Mov.Imm(asm.R3, 0),
+				asm.FnMapPushElem.Call(),
+				asm.Mov.Imm(asm.R0, 2),
+				jump(asm.JNE.Imm(asm.R7, 0, ""), 1),
+				asm.Mov.Imm(asm.R0, 3),
+				asm.Return(),
+			},
+		}},
+	}
+	f.Add(fuzztest.Packets(make([]byte, 15)))
+	fuzztest.Run(f, fuzztest.Target{Spec: spec, Native: true, MaxSteps: 1},
+		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+			if t.Verdict(0) == "XDP_TX" {
+				t.Errorf("the byte was met before")
+			}
+		})
 }

@@ -4,10 +4,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/fuzztest"
+	"github.com/bpffuzz/bpffuzz/fuzz/fuzztest/testdata/magic"
 )
 
 // stagedObject is the path of staged.o, which the test that runs this sets.
@@ -17,8 +16,14 @@ func stagedObject() string { return os.Getenv("STAGED_OBJECT") }
 func solving() bool { return os.Getenv("STAGED_SOLVE") != "" }
 
 // FuzzStaged is the staged program by package fuzztest.
-func FuzzStaged(f *testing.F) {
-	target := fuzztest.Target{Object: stagedObject(), Oracles: map[string]bool{"verdict": false}}
+func FuzzStaged(f *testing.F) { staged(f, false) }
+
+// FuzzStagedNative is the same, by Go's engine.
+func FuzzStagedNative(f *testing.F) { staged(f, true) }
+
+func staged(f *testing.F, native bool) {
+	f.Add(fuzztest.Packets(make([]byte, 64)))
+	target := fuzztest.Target{Object: stagedObject(), Oracles: map[string]bool{"verdict": false}, Native: native, MaxSteps: 1}
 	fuzztest.Run(f, target, func(t *fuzztest.T, _ *corpus.Input, out *corpus.Outcome) {
 		if out.Steps[0].Ret == 77 && solving() {
 			t.Errorf("solved")
@@ -26,29 +31,18 @@ func FuzzStaged(f *testing.F) {
 	})
 }
 
-// FuzzByHand is the same as people write it without: f.Fuzz around Program.Run.
-func FuzzByHand(f *testing.F) {
-	spec, err := ebpf.LoadCollectionSpec(stagedObject())
-	if err != nil {
-		f.Fatal(err)
-	}
-	coll, err := ebpf.NewCollection(spec)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(coll.Close)
-	program := coll.Programs["staged"]
-	f.Add(make([]byte, 64))
-	f.Fuzz(func(t *testing.T, packet []byte) {
-		if len(packet) < 14 || len(packet) > 3000 {
-			return
-		}
-		ret, err := program.Run(&ebpf.RunOptions{Data: packet, DataOut: make([]byte, len(packet)+256)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ret == 77 && solving() {
-			t.Errorf("solved")
-		}
-	})
+// FuzzMagic looks for four bytes that are compared one after the other.
+func FuzzMagic(f *testing.F) { lookForMagic(f, false) }
+
+// FuzzMagicNative does the same, by Go's engine.
+func FuzzMagicNative(f *testing.F) { lookForMagic(f, true) }
+
+func lookForMagic(f *testing.F, native bool) {
+	f.Add(fuzztest.Packets(make([]byte, 18)))
+	fuzztest.Run(f, fuzztest.Target{Spec: magic.Spec(), Native: native, MaxSteps: 1},
+		func(t *fuzztest.T, _ *corpus.Input, out *corpus.Outcome) {
+			if out.Steps[0].Ret == 3 && solving() {
+				t.Errorf("solved")
+			}
+		})
 }
