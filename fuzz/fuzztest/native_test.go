@@ -130,12 +130,17 @@ func TestNativeInputs(t *testing.T) {
 	}
 }
 
-// TestNativeLasting: what only earlier inputs left behind is no failure.
-func TestNativeLasting(t *testing.T) {
-	g := newNativeTest(t)
-	code, out := g.fuzz("FuzzNativeLasting", "300x", "-test.fuzzminimizetime=1x", "-test.parallel=1")
-	if code != 0 {
-		t.Errorf("exit code %d, want 0:\n%s", code, out)
+// TestNativeFine: what only earlier inputs left behind is no failure, nor are keys that a
+// map does not have.
+func TestNativeFine(t *testing.T) {
+	for _, name := range []string{"FuzzNativeLasting", "FuzzNativeKeys"} {
+		t.Run(name, func(t *testing.T) {
+			g := newNativeTest(t)
+			code, out := g.fuzz(name, "300x", "-test.fuzzminimizetime=1x", "-test.parallel=1")
+			if code != 0 {
+				t.Errorf("exit code %d, want 0:\n%s", code, out)
+			}
+		})
 	}
 }
 

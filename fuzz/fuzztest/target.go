@@ -63,7 +63,7 @@ type Target struct {
 	Executor string
 	// Native has Go's own engine fuzz, guided by the program's coverage; see
 	// docs/fuzztest.md for when that pays. Of a table or a pair of programs the first
-	// decides. Dictionary, Operators, Executor and Seed are the other engine's.
+	// decides. Dictionary, Operators, Need, Executor and Seed are the other engine's.
 	Native bool
 	// Seed determines every random choice of the engine; 0 means another one each
 	// time, which is printed.

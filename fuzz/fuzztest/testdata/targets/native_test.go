@@ -161,3 +161,16 @@ func FuzzNativeLasting(f *testing.F) {
 			}
 		})
 }
+
+// FuzzNativeKeys starts from an entry of an array, of whose key few values are one.
+func FuzzNativeKeys(f *testing.F) {
+	target := nativeTarget()
+	target.Spec.Maps["bytes"].Type = ebpf.Array
+	for _, key := range []byte{0, 0xff} {
+		f.Add(corpus.Encode(&corpus.Input{
+			Maps:  []corpus.MapEntry{{Map: "bytes", Key: []byte{key, key, key, key}, Value: make([]byte, 8)}},
+			Steps: []corpus.Step{{Packet: make([]byte, 15)}},
+		}))
+	}
+	fuzztest.Run(f, target, nil)
+}
