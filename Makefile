@@ -57,9 +57,15 @@ race:
 differential:
 	BPFFUZZ_DIFFERENTIAL=1 $(GO) test -count=1 -run '^TestBatchRuns' $(PACKAGE)
 
+# builds tries the counters of native mode in every way to build a test; test leaves out
+# those that build the standard library another time.
+.PHONY: builds
+builds:
+	BPFFUZZ_BUILDS=1 $(GO) test -count=1 -run '^TestCounterBuilds' ./fuzz/fuzztest
+
 .PHONY: bench
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -timeout 60m -run '^$$' -bench . -benchmem ./...
 
 # fuzz lets Go's engine look for input that makes a reader of foreign bytes panic.
 # For example: make fuzz FUZZ=FuzzDecode PACKAGE=./corpus
