@@ -56,13 +56,15 @@ func (m *Mutator) repair(s *corpus.Step, todo repairs) {
 		return
 	}
 	l := m.parse(s)
+	if todo == lengths|sums && l == &m.source && m.hasPlan(s) {
+		m.plan.FixLengths(s.Packet)
+		m.plan.FixChecksums(l, s.Packet)
+		return
+	}
 	if todo&lengths != 0 {
 		l.FixLengths(s.Packet)
 	}
-	switch {
-	case todo == lengths|sums && l == &m.source && m.hasPlan(s):
-		m.plan.FixChecksums(l, s.Packet)
-	case todo&sums != 0:
+	if todo&sums != 0 {
 		l.FixChecksums(s.Packet)
 	}
 }
@@ -91,10 +93,11 @@ const (
 )
 
 // hasPlan reports whether m.plan is for the step's packet, whose layout is that of
-// the parent's and whose lengths are fixed.
+// the parent's. It fixes the lengths of the first such packet.
 func (m *Mutator) hasPlan(s *corpus.Step) bool {
 	if m.planned == unknown {
 		m.planned = no
+		m.source.FixLengths(s.Packet)
 		if m.plan.Prepare(&m.source, s.Packet) {
 			m.planned = yes
 		}

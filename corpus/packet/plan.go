@@ -5,11 +5,20 @@ import "encoding/binary"
 // maxPlanned bounds the checksums of a Plan: more are found in no sane packet.
 const maxPlanned = 8
 
-// Plan remembers what the checksums of a packet cover, for many packets that
-// differ from each other in a few bytes only. The zero value is of no use.
+// Plan remembers what the lengths of a packet are and what its checksums cover,
+// for many packets that differ from each other in a few bytes only. The zero value
+// is of no use.
 type Plan struct {
-	sums [maxPlanned]planned
-	n    int
+	sums    [maxPlanned]planned
+	n       int
+	lengths [2 * maxPlanned]plannedLength
+	fields  int
+}
+
+// plannedLength is what two bytes at offset at are, but for the bits of keep.
+type plannedLength struct {
+	at          int
+	keep, value uint16
 }
 
 // planned is a coverage whose pseudo header is still to be read: the addresses at
@@ -22,8 +31,8 @@ type planned struct {
 }
 
 // Prepare makes p the plan of b and of every packet that has the same layout by
-// Layout.Survives, the same length, and lengths that FixLengths has fixed.
-// It reports false where there can be no plan, and p is of no use then.
+// Layout.Survives and the same length. The lengths of b are those that
+// FixLengths has fixed. It reports false where there can be no plan, and p is of no use then.
 func (p *Plan) Prepare(l *Layout, b []byte) bool {
 	p.n = 0
 	for i := l.N - 1; i >= 0; i-- {
@@ -40,7 +49,49 @@ func (p *Plan) Prepare(l *Layout, b []byte) bool {
 		p.sums[p.n] = l.plan(b, i, c)
 		p.n++
 	}
+	return p.planLengths(l, b)
+}
+
+// planLengths notes the fields that FixLengths writes, with what is in them.
+func (p *Plan) planLengths(l *Layout, b []byte) bool {
+	p.fields = 0
+	for i := range l.Headers[:l.N] {
+		h := &l.Headers[i]
+		if h.Len < h.Layer.MinLen() {
+			continue
+		}
+		if p.fields+2 > len(p.lengths) {
+			return false
+		}
+		switch h.Layer {
+		case IPv4:
+			p.planLength(b, h.Off, 0x00ff)
+			p.planLength(b, h.Off+2, 0)
+		case IPv6, UDP:
+			p.planLength(b, h.Off+4, 0)
+		case TCP:
+			p.planLength(b, h.Off+12, 0x00ff)
+		case GTPU:
+			p.planLength(b, h.Off+2, 0)
+		}
+	}
 	return true
+}
+
+// planLength notes the two bytes at offset at, but for the bits of keep. What
+// shares a byte with a header's length is what the layout survives no change of.
+func (p *Plan) planLength(b []byte, at int, keep uint16) {
+	p.lengths[p.fields] = plannedLength{at: at, keep: keep, value: be.Uint16(b[at:]) &^ keep}
+	p.fields++
+}
+
+// FixLengths does to b what Layout.FixLengths does, for a packet that the plan is
+// for.
+func (p *Plan) FixLengths(b []byte) {
+	for i := range p.lengths[:p.fields] {
+		q := &p.lengths[i]
+		put16(b[q.at:], int(be.Uint16(b[q.at:])&q.keep|q.value))
+	}
 }
 
 // plan splits the pseudo header's sum into addresses and constant.

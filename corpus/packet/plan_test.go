@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -17,8 +18,10 @@ func TestPlan(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			var l packet.Layout
 			var p packet.Plan
-			l.Parse(s.bytes, packet.Ethernet)
-			if ok := p.Prepare(&l, s.bytes); ok == (l.Index(packet.Routing, 0) >= 0) {
+			spoilHeaderLengths(&l, s.bytes)
+			fixed := slices.Clone(s.bytes)
+			l.FixLengths(fixed)
+			if ok := p.Prepare(&l, fixed); ok == (l.Index(packet.Routing, 0) >= 0) {
 				t.Fatalf("%s: plan %v", names(&l), ok)
 			} else if !ok {
 				return
@@ -35,7 +38,7 @@ func TestPlan(t *testing.T) {
 					zeroUDPSums(&l, a)
 				}
 				b := slices.Clone(a)
-				l.FixLengths(a)
+				p.FixLengths(a)
 				p.FixChecksums(&l, a)
 				l.FixLengths(b)
 				l.FixChecksums(b)
@@ -47,6 +50,21 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// spoilHeaderLengths makes the header lengths of b too small, which the first
+// fixing of lengths puts right, and parses it.
+func spoilHeaderLengths(l *packet.Layout, b []byte) {
+	l.Parse(b, packet.Ethernet)
+	for _, h := range l.Headers[:l.N] {
+		switch {
+		case h.Layer == packet.IPv4 && h.Len == 20:
+			b[h.Off] = 0x43
+		case h.Layer == packet.TCP && h.Len == 20:
+			b[h.Off+12] = 0x20
+		}
+	}
+	l.Parse(b, packet.Ethernet)
+}
+
 func zeroUDPSums(l *packet.Layout, b []byte) {
 	for _, h := range l.Headers[:l.N] {
 		if h.Layer == packet.UDP {
@@ -55,14 +73,26 @@ func zeroUDPSums(l *packet.Layout, b []byte) {
 	}
 }
 
+// BenchmarkPlan compares what is found out anew with what a plan knows.
 func BenchmarkPlan(b *testing.B) {
-	p := stacks(b)[2].bytes
-	var l packet.Layout
-	var plan packet.Plan
-	l.Parse(p, packet.Ethernet)
-	plan.Prepare(&l, p)
-	for b.Loop() {
+	for _, size := range []int{64, 1500} {
+		p := slices.Concat(stacks(b)[2].bytes, make([]byte, 1500))[:size]
+		var l packet.Layout
+		var plan packet.Plan
+		l.Parse(p, packet.Ethernet)
 		l.FixLengths(p)
-		plan.FixChecksums(&l, p)
+		plan.Prepare(&l, p)
+		b.Run(fmt.Sprintf("anew/%d", size), func(b *testing.B) {
+			for b.Loop() {
+				l.FixLengths(p)
+				l.FixChecksums(p)
+			}
+		})
+		b.Run(fmt.Sprintf("planned/%d", size), func(b *testing.B) {
+			for b.Loop() {
+				plan.FixLengths(p)
+				plan.FixChecksums(&l, p)
+			}
+		})
 	}
 }
