@@ -130,6 +130,30 @@ func TestNativeInputs(t *testing.T) {
 	}
 }
 
+// TestNativeEnds: a function that ends the process is reported as Go's engine does, and
+// the input is saved.
+func TestNativeEnds(t *testing.T) {
+	for name, want := range map[string]string{
+		"FuzzNativePanic": "an own panic",
+		"FuzzNativeExit":  "fuzzing process hung or terminated unexpectedly: exit status 3",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newNativeTest(t)
+			code, out := g.fuzz(name, "200000x", "-test.fuzzminimizetime=10x")
+			if code != 1 {
+				t.Fatalf("exit code %d, want 1:\n%s", code, out)
+			}
+			g.expect(out, want, "go test -run="+name+"/")
+			if saved := g.saved(name); len(saved) != 1 {
+				t.Errorf("%d files saved, want 1", len(saved))
+			}
+			if code, out := g.run("-test.run=" + name); code == 0 {
+				t.Errorf("run again it passes:\n%s", out)
+			}
+		})
+	}
+}
+
 // TestNativeFine: what only earlier inputs left behind is no failure, nor are keys that a
 // map does not have.
 func TestNativeFine(t *testing.T) {

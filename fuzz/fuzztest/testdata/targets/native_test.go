@@ -1,6 +1,7 @@
 package targets_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -173,4 +174,20 @@ func FuzzNativeKeys(f *testing.F) {
 		}))
 	}
 	fuzztest.Run(f, target, nil)
+}
+
+// FuzzNativePanic and FuzzNativeExit have a function that ends the process.
+func FuzzNativePanic(f *testing.F) { endNatively(f, func() { panic("an own panic") }) }
+
+func FuzzNativeExit(f *testing.F) { endNatively(f, func() { os.Exit(3) }) }
+
+func endNatively(f *testing.F, end func()) {
+	f.Add(fuzztest.Packets(make([]byte, 15)))
+	target := nativeTarget()
+	target.Spec = specOf('@')
+	fuzztest.Run(f, target, func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
+		if t.Verdict(0) == "XDP_TX" {
+			end()
+		}
+	})
 }
