@@ -88,12 +88,16 @@ func TestTable(t *testing.T) {
 	wantLayout := Layout{
 		Size: 8 + 8 + (8 + 8*8) + 8, Probes: 5, Loops: 1, Counters: 8,
 		Sites: []Site{
-			{Map: "hash", Kind: Keys, Off: 16, Stride: 8, KeySize: 4, Func: "main", Insn: 10, Helper: "FnMapDeleteElem"},
-			{Map: ".bss", Kind: Range, Off: 88, Lo: 8, Hi: 16, Func: "sub", Insn: 3},
+			{Map: "hash", Kind: Keys, Off: 16, Stride: 8, KeySize: 4, Ring: Ring, Func: "main", Insn: 10, Helper: "FnMapDeleteElem"},
+			{Map: ".bss", Kind: Range, Off: 88, Lo: 8, Hi: 16, Finds: true, Func: "sub", Insn: 3},
 		},
 	}
 	if got := p.Layout(Full, Cover); !reflect.DeepEqual(got, wantLayout) {
 		t.Errorf("layout\n%+v, want\n%+v", got, wantLayout)
+	}
+	batch := p.CoverLayout(Full, None, NewBatchLayout(XDP, 256, 64, 64))
+	if got := batch.Sites[0]; got.Ring != 512 || got.Off != 16 || batch.Size != 8+8+(8+512*8)+8 {
+		t.Errorf("in batches: a layout of %d bytes, first site %+v", batch.Size, got)
 	}
 	if got := p.Layout(Full, Trace); got.Cells != 4 || len(got.CellEdges) != 6 || got.Size != 32+72+8 {
 		t.Errorf("layout of the trace variant %+v", got)
