@@ -29,21 +29,6 @@ func nativeTarget() fuzztest.Target {
 	return target
 }
 
-// FuzzNativeByte has Go's engine find two of the bytes.
-func FuzzNativeByte(f *testing.F) {
-	spec := magic.Spec()
-	program := spec.Programs["magic"]
-	program.Instructions = append(program.Instructions[:10:10], program.Instructions[14:]...)
-	program.Instructions[5].Offset, program.Instructions[7].Offset, program.Instructions[9].Offset = 5, 3, 1
-	f.Add(fuzztest.Packets(make([]byte, 18)))
-	fuzztest.Run(f, fuzztest.Target{Spec: spec, Native: true, MaxSteps: 1},
-		func(t *fuzztest.T, _ *corpus.Input, _ *corpus.Outcome) {
-			if t.Verdict(0) == "XDP_TX" {
-				t.Errorf("both are met")
-			}
-		})
-}
-
 // FuzzNativeSteps fails for the second packet of an input.
 func FuzzNativeSteps(f *testing.F) {
 	f.Add(fuzztest.Packets(make([]byte, 15), make([]byte, 15)))
