@@ -17,7 +17,7 @@ func newChecksum(shape *corpus.Shape) Oracle {
 	c.alive = newValueSet(shape.Verdicts, keepsPacket)
 	return Oracle{
 		Name: "checksum-broken", Need: corpus.HaveRet | corpus.HavePacket, When: Every,
-		plain: &plain{packets: c},
+		packets: c,
 		Judge: func(in *corpus.Input, out *corpus.Outcome) error {
 			for i := range min(len(in.Steps), len(out.Steps)) {
 				if err := c.step(i, &in.Steps[i], &out.Steps[i]); err != nil {

@@ -2,17 +2,11 @@ package triage
 
 import "github.com/bpffuzz/bpffuzz/corpus"
 
-// plain is what can be said of a built-in oracle without asking it: it objects to
-// no step that ran, returned what returns accepts, and whose packet packets does.
-type plain struct {
-	// returns reports whether nothing is wrong with a return value; nil means ever.
-	returns func(ret uint32) bool
-	// packets has the last word on a packet; nil means that none matters.
-	packets *checksums
-}
+// gated reports whether the gate knows of executions to which o does not object.
+func (o *Oracle) gated() bool { return o.Returns != nil || o.packets != nil }
 
-// gate lets executions pass to which no built-in oracle objects, which is nearly
-// all of them, in one look for all these oracles.
+// gate lets executions pass to which none of the simple oracles objects, which is
+// nearly all executions and oracles, in one look for all of these.
 type gate struct {
 	need corpus.Have
 	// legal and kept have a bit for each return value from -1 on: that it is right,
@@ -26,18 +20,18 @@ func newGate(oracles []Oracle) gate {
 	g := gate{legal: ^uint64(0)}
 	for i := range oracles {
 		o := &oracles[i]
-		if o.plain == nil {
+		if !o.gated() {
 			continue
 		}
 		g.need |= o.Need
-		if o.plain.packets != nil {
-			g.packets = o.plain.packets
+		if o.packets != nil {
+			g.packets = o.packets
 		}
 		for bit := range uint32(64) {
-			if o.plain.returns != nil && !o.plain.returns(bit-1) {
+			if o.Returns != nil && !o.Returns(bit-1) {
 				g.legal &^= 1 << bit
 			}
-			if o.plain.packets != nil && o.plain.packets.judges(bit-1) {
+			if o.packets != nil && o.packets.judges(bit-1) {
 				g.kept |= 1 << bit
 			}
 		}

@@ -38,7 +38,7 @@ func NewJudge(oracles []Oracle, relations []Relation) *Judge {
 		j.need |= o.Need
 		if o.When == Every {
 			j.every = append(j.every, o)
-			if o.plain == nil {
+			if !o.gated() {
 				j.rest = append(j.rest, o)
 			}
 		}

@@ -30,8 +30,13 @@ type Oracle struct {
 	// Judge returns nil when nothing is wrong. It must not keep or change its
 	// arguments, and must not allocate unless it returns an error.
 	Judge func(in *corpus.Input, out *corpus.Outcome) error
-	// plain is nil for oracles that have to be asked each time.
-	plain *plain
+	// Returns may be nil. Otherwise it reports whether Judge objects to no step that
+	// ran and returned ret, whatever else there is of input and outcome: an oracle
+	// that is asked about every execution costs next to nothing then. It is called
+	// when a judge is made.
+	Returns func(ret uint32) bool
+	// packets may be nil. Otherwise it has the last word on a packet.
+	packets *checksums
 }
 
 // Relation judges an input together with its twin.

@@ -43,7 +43,7 @@ func newVerdict(shape *corpus.Shape) Oracle {
 	kind := shape.Type
 	return Oracle{
 		Name: "verdict", Need: corpus.HaveRet, When: Every,
-		plain: &plain{returns: legal.has},
+		Returns: legal.has,
 		Judge: func(_ *corpus.Input, out *corpus.Outcome) error {
 			for i := range out.Steps {
 				s := &out.Steps[i]
@@ -61,7 +61,7 @@ func newAborted(shape *corpus.Shape) Oracle {
 	aborts := newValueSet(shape.Verdicts, isAborted)
 	return Oracle{
 		Name: "aborted", Need: corpus.HaveRet, When: Every,
-		plain: &plain{returns: func(ret uint32) bool { return !aborts.has(ret) }},
+		Returns: func(ret uint32) bool { return !aborts.has(ret) },
 		Judge: func(_ *corpus.Input, out *corpus.Outcome) error {
 			for i := range out.Steps {
 				if s := &out.Steps[i]; s.Errno == 0 && aborts.has(s.Ret) {

@@ -6,6 +6,7 @@ package expr
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -55,7 +56,24 @@ func newOracle(name, text string, shape *corpus.Shape) (triage.Oracle, error) {
 		when = triage.Sampled
 	}
 	r := &report{name: name, text: strings.Join(strings.Fields(text), " "), reads: c.reads}
-	return triage.Oracle{Name: oracleName(name, text), Need: c.need, When: when, Judge: c.judge(holds, r)}, nil
+	o := triage.Oracle{Name: oracleName(name, text), Need: c.need, When: when, Judge: c.judge(holds, r)}
+	if c.readsReturns() {
+		o.Returns = returns(o.Judge)
+	}
+	return o, nil
+}
+
+// readsReturns reports whether the expression is about a step's return value only.
+func (c *compiler) readsReturns() bool {
+	return !c.whole && !slices.ContainsFunc(c.reads, func(r read) bool { return r.name != "ret" && r.name != "verdict" })
+}
+
+// returns asks judge about a step of which there is nothing but a return value.
+func returns(judge func(*corpus.Input, *corpus.Outcome) error) func(uint32) bool {
+	return func(ret uint32) bool {
+		in := &corpus.Input{Steps: make([]corpus.Step, 1)}
+		return judge(in, &corpus.Outcome{Have: corpus.HaveRet, Steps: []corpus.StepOutcome{{Ret: ret}}}) == nil
+	}
 }
 
 // judge returns the oracle's function. Expressions that remember nothing between
