@@ -275,7 +275,15 @@ func TestBatchOfSockets(t *testing.T) {
 // the program is named.
 func TestBatchOfChance(t *testing.T) {
 	code := asm.Instructions{asm.FnGetPrandomU32.Call(), asm.Return()}
-	target := assembled(t, ebpf.SchedCLS, 0, code)
+	needBatches(t)
+	code[0] = code[0].WithSymbol("a")
+	spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{
+		"a": {Name: "a", Type: ebpf.SchedCLS, License: "GPL", Instructions: code},
+	}}
+	target, err := NewTarget(FromSpec("chance", spec), Options{MaxSteps: 1, Setup: Setup{RealHelpers: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	isolated(t, func() {
 		d, err := newDifference(target)
 		if err != nil {
