@@ -207,7 +207,10 @@ func (t *Target) analyze(programs []*ebpf.ProgramSpec) (err error) {
 		}
 	}
 	if t.virtual {
-		opts.Chance = instrument.Chance{Map: chanceMap, CPUs: t.machine.cpus}
+		opts.Chance = instrument.Chance{Map: chanceMap}
+		if t.shape.CPUs == 0 { // else a step says on which it runs
+			opts.Chance.CPUs = t.machine.cpus
+		}
 	}
 	t.names = nil
 	var list []instrument.Program

@@ -19,17 +19,18 @@ const chanceMap = "bpffuzz_chance"
 // virtualize has helpers for time and chance answered from inputs, if the programs
 // call any and the user does not want the real ones.
 func (t *Target) virtualize(programs []*ebpf.ProgramSpec, real bool) {
-	if real || !callsVirtual(programs) {
+	if real || !callsVirtual(programs, t.shape.CPUs > 0) {
 		return
 	}
 	t.virtual = true
 	t.shape.ChanceSize = instrument.ChanceRoom
 }
 
-func callsVirtual(programs []*ebpf.ProgramSpec) bool {
+func callsVirtual(programs []*ebpf.ProgramSpec, choosesCPU bool) bool {
 	return slices.ContainsFunc(programs, func(p *ebpf.ProgramSpec) bool {
 		return slices.ContainsFunc(p.Instructions, func(ins asm.Instruction) bool {
-			return ins.IsBuiltinCall() && instrument.IsVirtual(asm.BuiltinFunc(ins.Constant))
+			fn := asm.BuiltinFunc(ins.Constant)
+			return ins.IsBuiltinCall() && instrument.IsVirtual(fn) && !(choosesCPU && fn == asm.FnGetSmpProcessorId)
 		})
 	})
 }

@@ -57,8 +57,18 @@ func IsVirtual(fn asm.BuiltinFunc) bool {
 type Chance struct {
 	// Map is the name of the map, which the caller adds to the collection.
 	Map string
-	// CPUs is how many processors there are.
+	// CPUs is how many processors there are; 0 leaves the helper that asks for the
+	// processor as it is.
 	CPUs int
+}
+
+// answers reports whether calls of a helper are replaced.
+func (c *Chance) answers(ins *asm.Instruction) bool {
+	if !ins.IsBuiltinCall() {
+		return false
+	}
+	fn := asm.BuiltinFunc(ins.Constant)
+	return IsVirtual(fn) && (fn != asm.FnGetSmpProcessorId || c.CPUs > 0)
 }
 
 // virtual returns what takes the place of calls in a function.
@@ -68,7 +78,7 @@ func (c *Chance) virtual(f *cfg.Func) []insertion {
 	}
 	var list []insertion
 	for i := range f.Insns {
-		if ins := &f.Insns[i]; ins.IsBuiltinCall() && IsVirtual(asm.BuiltinFunc(ins.Constant)) {
+		if ins := &f.Insns[i]; c.answers(ins) {
 			list = append(list, insertion{place: instead, insn: i, code: c.answer(asm.BuiltinFunc(ins.Constant))})
 		}
 	}
@@ -118,10 +128,10 @@ func (c *Chance) processor(code *coder) {
 	code.add(asm.LoadMem(asm.R0, asm.R1, chanceCPU, asm.Word))
 	code.when(asm.R0, asm.JNE, 0, "known")
 	takeChance(code, asm.Byte)
-	code.add(asm.Mod.Imm(asm.R0, int32(max(c.CPUs, 1))), asm.Add.Imm(asm.R0, 1), asm.StoreMem(asm.R1, chanceCPU, asm.R0, asm.Word))
+	code.add(asm.Mod.Imm(asm.R0, int32(c.CPUs)), asm.Add.Imm(asm.R0, 1), asm.StoreMem(asm.R1, chanceCPU, asm.R0, asm.Word))
 	code.label("known")
 	code.add(asm.Add.Imm(asm.R0, -1))
-	code.when(asm.R0, asm.JLT, int32(max(c.CPUs, 1)), "bounded")
+	code.when(asm.R0, asm.JLT, int32(c.CPUs), "bounded")
 	code.add(asm.Mov.Imm(asm.R0, 0))
 	code.label("bounded")
 }
