@@ -173,6 +173,17 @@ func TestSequenceReachesState(t *testing.T) {
 	}
 }
 
+// No worker is cut short because another one gets no more executions.
+func TestWorkersUseUpTheLimit(t *testing.T) {
+	const limit = 20_000
+	for seed := range uint64(20) {
+		result := runToy(t, staged(), Options{Workers: 3, Seed: seed, Execs: limit})
+		if n := result.Stats.Execs; n < limit {
+			t.Errorf("seed %d: %d executions, %d were asked for", seed, n, limit)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	loop := newToy(1, func(r *toyRun, _ []byte) uint32 { r.hit(0); return 2 })
 	result := runToy(t, loop, Options{Execs: 10_000})

@@ -85,7 +85,8 @@ func (r *run) work(ctx context.Context, stop context.CancelCauseFunc) error {
 	errs := make([]error, len(r.workers)+1)
 	for i, w := range r.workers {
 		workers.Go(func() {
-			if errs[i] = w.work(ctx); errs[i] != nil {
+			// Who gets no more executions leaves the others to theirs.
+			if errs[i] = w.work(ctx); errs[i] != nil && !errors.Is(errs[i], errExecs) {
 				stop(errs[i])
 			}
 		})
@@ -140,11 +141,23 @@ func (r *run) claim(n uint64) uint64 {
 	if limit == 0 {
 		return n
 	}
-	before := r.execs.Add(n) - n
-	if before >= limit {
-		return 0
+	for {
+		claimed := r.execs.Load()
+		if claimed >= limit {
+			return 0
+		}
+		granted := min(n, limit-claimed)
+		if r.execs.CompareAndSwap(claimed, claimed+granted) {
+			return granted
+		}
 	}
-	return min(n, limit-before)
+}
+
+// spend counts executions against the limit, beyond it where need be.
+func (r *run) spend(n uint64) {
+	if r.opts.Execs != 0 {
+		r.execs.Add(n)
+	}
 }
 
 // exhausted reports whether all executions have been claimed.
@@ -153,11 +166,7 @@ func (r *run) exhausted() bool { return r.opts.Execs != 0 && r.execs.Load() >= r
 func (r *run) elapsed() time.Duration { return time.Since(r.started) }
 
 // unclaim gives back executions that were claimed and did not take place.
-func (r *run) unclaim(n uint64) {
-	if r.opts.Execs != 0 {
-		r.execs.Add(-n)
-	}
-}
+func (r *run) unclaim(n uint64) { r.spend(-n) }
 
 func (r *run) stats() Stats {
 	snapshot := r.corpus.Snapshot()

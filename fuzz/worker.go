@@ -96,7 +96,7 @@ func (w *worker) round(ctx context.Context) error {
 		return err
 	}
 	w.fill(batch, int(limit))
-	w.run.unclaim(uint64(batch.Cap() - len(batch.Slots())))
+	w.run.unclaim(limit - uint64(len(batch.Slots()))) // or a sequence took a few more
 	if w.each != 0 {
 		return w.roundAlone(ctx, batch)
 	}
@@ -250,7 +250,7 @@ func (w *worker) sampleStep() int { return 1 + int(w.rng.Uint64()%uint64(2*w.run
 // alone runs an input from the initial state and counts its executions.
 func (w *worker) alone(ctx context.Context, in *corpus.Input, want corpus.Have) (*corpus.Outcome, error) {
 	n := uint64(len(in.Steps))
-	w.run.claim(n)
+	w.run.spend(n)
 	w.execs.Add(n)
 	out, err := w.exec.Alone(ctx, in, want)
 	if err != nil {
@@ -264,7 +264,7 @@ func (w *worker) spend(n uint64) error {
 	if w.run.exhausted() {
 		return errExecs
 	}
-	w.run.claim(n)
+	w.run.spend(n)
 	w.execs.Add(n)
 	return nil
 }
