@@ -34,6 +34,9 @@ type StepOutcome struct {
 	Context []byte
 	// Duration is the kernel's figure, in nanoseconds.
 	Duration uint32
+	// Faulted is the call that Step.Fault made fail, from 1 in the order of
+	// Shape.Faults; 0 when none did, or when the input ran in a batch.
+	Faulted uint32
 }
 
 // MapView reads the target's maps as the run left them.

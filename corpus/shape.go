@@ -3,6 +3,8 @@ package corpus
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
 )
 
 // Shape describes the inputs that a target accepts and the outcomes it may give,
@@ -54,6 +56,9 @@ type Shape struct {
 	// ChanceSize bounds the length of Step.Chance, from which such helpers are answered
 	// where they are virtual; 0 means that they are not, or that there are none.
 	ChanceSize int
+	// Faults lists the calls that Step.Fault can make fail; where there are none it has no
+	// effect.
+	Faults []FaultSite
 	// Lasting lists what else outlives a run and cannot be put back, each as a phrase:
 	// "map seen (bits of a bloom filter)".
 	Lasting []string
@@ -61,6 +66,22 @@ type Shape struct {
 	Dictionary [][]byte
 	// MaxSteps bounds the number of steps of an input; 0 means 1.
 	MaxSteps int
+}
+
+// FaultSite is a call of a helper that can be made to fail.
+type FaultSite struct {
+	// Helper is the helper's name, Error what it answers then: "NULL", "-E2BIG".
+	Helper, Error string
+	// Pos is where the call is; zero when the object does not say.
+	Pos cover.Pos
+}
+
+// String names the call and where it is.
+func (f *FaultSite) String() string {
+	if at := f.Pos.String(); at != "" {
+		return f.Helper + " at " + at
+	}
+	return f.Helper
 }
 
 // Bounds is a closed range.

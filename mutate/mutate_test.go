@@ -288,7 +288,7 @@ func TestMutateDoesNotAllocate(t *testing.T) {
 
 func TestEveryOperatorIsChosen(t *testing.T) {
 	shape := testShapes()["tc"]
-	shape.Meta.Max, shape.CPUs, shape.ChanceSize = 32, 2, 64
+	shape.Meta.Max, shape.CPUs, shape.ChanceSize, shape.Faults = 32, 2, 64, make([]corpus.FaultSite, 3)
 	m := New(shape, Options{})
 	if len(m.ops) != len(operators()) {
 		t.Errorf("%d operators of %d apply to a shape that has everything", len(m.ops), len(operators()))
@@ -341,7 +341,7 @@ func BenchmarkMutateCopyOnly(b *testing.B) {
 // BenchmarkOperator shows what each operator costs, copy of the source included.
 func BenchmarkOperator(b *testing.B) {
 	shape := testShapes()["tc"]
-	shape.Meta.Max, shape.CPUs, shape.ChanceSize = 32, 2, 64
+	shape.Meta.Max, shape.CPUs, shape.ChanceSize, shape.Faults = 32, 2, 64, make([]corpus.FaultSite, 3)
 	src := onePacket(newStack("", packet.Ethernet, packet.IPv4, packet.TCP).bytes[:64])
 	other := onePacket(newStack("", packet.Ethernet, packet.IPv6, packet.UDP).bytes)
 	m, dst := New(shape, Options{Seed: 1}), slots(shape)

@@ -3,7 +3,7 @@ package mutate
 import "github.com/bpffuzz/bpffuzz/corpus"
 
 // need is a set of conditions under which an operator makes sense at all.
-type need uint8
+type need uint16
 
 const (
 	needPacket need = 1 << iota
@@ -14,6 +14,7 @@ const (
 	needCPUs       // there are several to choose among
 	needHeaders    // packets have some
 	needChance     // helpers are answered from inputs
+	needFaults     // calls can be made to fail
 )
 
 // operator changes one step of a child in one way. apply reports whether it
@@ -72,6 +73,7 @@ func operators() []operator {
 		{"meta-bytes", 3, needMeta, metaBytes},
 		{"chance-bytes", 12, needChance, chanceBytes},
 		{"chance-shorter", 1, needChance, chanceShorter},
+		{"fail-call", 20, needFaults, failCall},
 
 		{"repeat-step", 4, needSteps, repeatStep},
 		{"drop-step", 4, needSteps, dropStep},
@@ -105,6 +107,9 @@ func (m *Mutator) applicable(all []operator) []operator {
 	}
 	if m.shape.ChanceSize >= 4 {
 		have |= needChance
+	}
+	if len(m.shape.Faults) > 0 {
+		have |= needFaults
 	}
 	if len(m.dict.all) > 0 {
 		have |= needDictionary

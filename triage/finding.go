@@ -53,6 +53,8 @@ type StepSummary struct {
 	Changed []corpus.Bounds
 	// NoResult says that the type gives no packet back (see corpus.Shape).
 	NoResult bool
+	// Faulted is the call that the input made fail; nil when none did.
+	Faulted *corpus.FaultSite
 	// Given are the fields of the input's context that are not zero, Gave those of
 	// Context that the run changed or that only it has, where they are not zero.
 	Given, Gave []FieldValue
@@ -87,6 +89,9 @@ func summarise(shape *corpus.Shape, in *corpus.Input, out *corpus.Outcome) []Ste
 		}
 		if shape != nil {
 			s.NoResult = shape.NoResult
+			if n := int(o.Faulted); n > 0 && n <= len(shape.Faults) {
+				s.Faulted = &shape.Faults[n-1]
+			}
 			s.Given = fieldValues(shape.Context, in.Steps[i].Context, nil)
 			s.Gave = fieldValues(shape.Output, o.Context, in.Steps[i].Context)
 		}

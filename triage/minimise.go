@@ -22,6 +22,7 @@ func Minimise(in *corpus.Input, fails func(*corpus.Input) (bool, error)) (*corpu
 			m.repair()
 			return m.best, m.err
 		}
+		m.dropFaults()
 		m.dropEntries()
 		m.dropSteps()
 		for i := 0; i < len(m.best.Steps) && m.err == nil; i++ {

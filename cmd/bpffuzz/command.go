@@ -32,6 +32,9 @@ func replayCommand(f *targetFlags) string {
 	if f.realHelpers {
 		words = append(words, "--real-helpers")
 	}
+	if f.faults {
+		words = append(words, "--faults")
+	}
 	words = append(words, f.live.words()...)
 	words = append(words, f.kernel.words()...)
 	if f.object != "" {

@@ -107,7 +107,7 @@ func (f *targetFlags) options() (bpf.Options, error) {
 		Program: f.program, Type: f.kernel.typ, Setup: f.file.Setup(), MaxSteps: f.file.MaxSteps,
 		Feedback: append(append([]string(nil), f.file.Feedback...), f.kernel.feedback...),
 	}
-	opts.RealHelpers = opts.RealHelpers || f.realHelpers
+	opts.RealHelpers, opts.Faults = opts.RealHelpers || f.realHelpers, opts.Faults || f.faults
 	if opts.Program == "" {
 		opts.Program = f.file.Program
 	}

@@ -21,7 +21,7 @@ import (
 type targetFlags struct {
 	config, program     string
 	invariants, oracles []string
-	realHelpers         bool
+	realHelpers, faults bool
 	live                liveFlags
 	kernel              loadedFlags
 
@@ -39,6 +39,7 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.invariants, "invariant", nil, "`expression` that has to be true after every run, such as 'ret <= 4' (may be repeated)")
 	flags.StringArrayVar(&f.oracles, "oracle", nil, "switch an oracle: `name=on|off` (may be repeated); known are "+strings.Join(triage.OracleNames(), ", "))
 	flags.BoolVar(&f.realHelpers, "real-helpers", false, "have the kernel answer helpers for time, chance and the processor, not the input")
+	flags.BoolVar(&f.faults, "faults", false, "make calls of helpers fail, as inputs say: the n-th fallible one of a run returns its error")
 	f.live.register(cmd)
 	f.kernel.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)

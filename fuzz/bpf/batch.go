@@ -182,6 +182,7 @@ func (b *batchExecutor) describe() {
 		native.PutUint32(d[instrument.DescOut:], uint32(out))
 		native.PutUint32(d[instrument.DescLen:], uint32(len(s.Packet)))
 		native.PutUint16(d[instrument.DescMeta:], uint16(len(s.Meta)))
+		native.PutUint32(d[instrument.DescFault:], s.Fault)
 		if j.last {
 			d[instrument.DescFlags] = instrument.DescEnds
 		}

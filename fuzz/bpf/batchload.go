@@ -111,6 +111,7 @@ func (t *Target) rewrittenBatch(l *instrument.BatchLayout, scored instrument.Run
 	spec.Maps[coverMap] = mappedValue(coverMap, t.plan.CoverLayout(t.step.Rung, scored, l).Size)
 	spec.Maps[batchMap] = mappedValue(batchMap, l.Size)
 	t.addChance(spec)
+	t.addFault(spec)
 	return spec, nil
 }
 

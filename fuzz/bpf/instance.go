@@ -28,6 +28,7 @@ type instance struct {
 	gate    *threadGate // nil where the program is not attached
 	feed    *feedback   // nil where edges alone guide
 	chance  []byte      // the value of the map of virtual helpers, nil where there are none
+	fault   []byte      // the value of the map of faults, nil where there are none
 	closers []func() error
 	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }
@@ -118,6 +119,7 @@ func (t *Target) rewritten(variant instrument.Variant) (*ebpf.CollectionSpec, er
 		ValueSize: uint32(t.plan.Layout(step.Rung, variant).Size),
 	}
 	t.addChance(spec)
+	t.addFault(spec)
 	return spec, nil
 }
 
@@ -130,7 +132,7 @@ func (i *instance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
 			return err
 		}
 	}
-	if err := i.openChance(); err != nil {
+	if err := errors.Join(i.openChance(), i.openFault()); err != nil {
 		return err
 	}
 	i.state, err = newMapState(t, spec, i)

@@ -53,7 +53,7 @@ type restorer interface {
 func newMapState(t *Target, spec *ebpf.CollectionSpec, inst *instance) (*mapState, error) {
 	s := &mapState{mem: inst.mem, maps: map[string]restorer{}}
 	for _, name := range mapOrder(spec) {
-		if name == coverMap || name == batchMap || name == chanceMap || isConstant(name) || t.shared(name) {
+		if name == coverMap || name == batchMap || name == chanceMap || name == faultMap || isConstant(name) || t.shared(name) {
 			continue
 		}
 		r, err := newRestorer(name, spec.Maps[name], inst.coll.Maps[name], t.shape)

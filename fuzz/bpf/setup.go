@@ -26,11 +26,14 @@ type Setup struct {
 	// RealHelpers leaves helpers that return time, chance and the processor as they are.
 	// Otherwise what they return comes from the input, so that a replay is exact.
 	RealHelpers bool
+	// Faults has inputs make calls of helpers fail: the n-th fallible one of a step, where
+	// corpus.Step.Fault is n.
+	Faults bool
 }
 
 // Setup returns what the file says about setting up the object.
 func (t *TargetFile) Setup() Setup {
-	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, RealHelpers: t.RealHelpers, places: t.places}
+	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, RealHelpers: t.RealHelpers, Faults: t.Faults, places: t.places}
 }
 
 // With returns s with what more sets besides, which has precedence name by name.
@@ -38,7 +41,7 @@ func (s Setup) With(more Setup) Setup {
 	return Setup{
 		Variables: joined(s.Variables, more.Variables), Maps: joined(s.Maps, more.Maps),
 		TailCalls: joined(s.TailCalls, more.TailCalls), Reuse: joined(s.Reuse, more.Reuse), places: s.places,
-		RealHelpers: s.RealHelpers || more.RealHelpers,
+		RealHelpers: s.RealHelpers || more.RealHelpers, Faults: s.Faults || more.Faults,
 	}
 }
 

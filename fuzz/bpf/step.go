@@ -12,6 +12,16 @@ import (
 // context is wanted where ctxOut is not nil, which has room for one.
 func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, out, ctxOut []byte) error {
 	inst.setChance(s.Chance)
+	inst.setFault(s.Fault)
+	if err := e.call(inst, s, o, out, ctxOut); err != nil {
+		return err
+	}
+	o.Faulted = inst.faulted()
+	return nil
+}
+
+// call runs the program.
+func (e *executor) call(inst *instance, s *corpus.Step, o *corpus.StepOutcome, out, ctxOut []byte) error {
 	if e.lab != nil {
 		return e.lab.step(inst, s, o, e.withMeta(s), out)
 	}

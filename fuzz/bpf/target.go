@@ -64,6 +64,7 @@ type Target struct {
 	leftErr error
 	kinds   map[string]ebpf.MapType // of maps that stand in for another kind
 	virtual bool                    // time and chance come from inputs
+	faults  bool                    // inputs say which call of a helper fails
 	notes   []string
 	linear  int    // size of the largest packet without fragments
 	mode    string // Options.Executor
@@ -105,10 +106,11 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	t.virtualize(programs, opts.RealHelpers)
+	t.faults = opts.Faults
 	if err := t.analyze(programs); err != nil {
 		return nil, err
 	}
-	if err := t.climbVirtual(programs); err != nil {
+	if err := t.climbFaults(programs); err != nil {
 		return nil, err
 	}
 	t.explainChance(programs)
@@ -204,6 +206,7 @@ func (t *Target) analyze(programs []*ebpf.ProgramSpec) (err error) {
 		opts.Maps[name] = instrument.MapInfo{
 			KeySize:  int(m.KeySize),
 			ReadOnly: isConstant(name) || m.Flags&unix.BPF_F_RDONLY_PROG != 0,
+			Full:     fullErrno(m.Type),
 		}
 	}
 	if t.virtual {
@@ -211,6 +214,9 @@ func (t *Target) analyze(programs []*ebpf.ProgramSpec) (err error) {
 		if t.shape.CPUs == 0 { // else a step says on which it runs
 			opts.Chance.CPUs = t.machine.cpus
 		}
+	}
+	if t.faults {
+		opts.Faults = faultMap
 	}
 	t.names = nil
 	var list []instrument.Program

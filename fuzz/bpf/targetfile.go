@@ -49,6 +49,8 @@ type TargetFile struct {
 	MaxSteps int
 	// RealHelpers is as in Setup.
 	RealHelpers bool
+	// Faults is as in Setup.
+	Faults bool
 	// State is what happens to map state, see Options.State; "" for the default.
 	State string
 	// Oracles switches oracles on or off by name, against their default.

@@ -31,6 +31,7 @@ func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 			t.RealHelpers, err = r.flag(n, "real_helpers")
 			return err
 		},
+		"faults": func(n ast.Node, _ string) (err error) { t.Faults, err = r.flag(n, "faults"); return err },
 		"max_steps": func(n ast.Node, _ string) error {
 			const most = 1024 // slots of a batch
 			u, err := r.count(n, "max_steps", most)

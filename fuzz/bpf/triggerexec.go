@@ -124,11 +124,12 @@ func (e *triggerExecutor) step(a *armed, s *corpus.Step, o *corpus.StepOutcome, 
 	e.target.row.fixContext(e.target.shape, e.ctx, s.Packet, 0)
 	clear(a.result)
 	a.setChance(s.Chance)
+	a.setFault(s.Fault)
 	if err := a.fire.Fire(e.ctx, s.Packet, &e.seen); err != nil {
 		return err
 	}
 	ret, runs := a.last()
-	*o = corpus.StepOutcome{Ret: ret}
+	*o = corpus.StepOutcome{Ret: ret, Faulted: a.faulted()}
 	if runs == 0 {
 		o.Errno = unix.ENODATA
 	}

@@ -49,10 +49,9 @@ func (t *Target) explainChance(programs []*ebpf.ProgramSpec) {
 // errNoRung says that a program is accepted as it is and with no instrumentation at all.
 var errNoRung = errors.New("instrumentation failed at every rung")
 
-// climbVirtual is climb, once more with the real helpers where the kernel does not
+// climbVirtual takes what climb ended with, and climbs once more with the real helpers where the kernel does not
 // accept the program with others.
-func (t *Target) climbVirtual(programs []*ebpf.ProgramSpec) error {
-	err := t.inLab(t.climb)
+func (t *Target) climbVirtual(programs []*ebpf.ProgramSpec, err error) error {
 	if !t.virtual || !errors.Is(err, errNoRung) {
 		return err
 	}

@@ -51,6 +51,8 @@ type step struct {
 	CPU     int32  `json:"cpu,omitempty"`
 	Flags   uint32 `json:"flags,omitempty"`
 	Fault   uint32 `json:"fault,omitempty"`
+	// Faulted is the call that failed therefore: "bpf_xdp_adjust_head at fw.c:31".
+	Faulted string `json:"faulted,omitempty"`
 
 	Ret        uint32 `json:"ret"`
 	Verdict    string `json:"verdict,omitempty"`
@@ -118,8 +120,13 @@ func Recount(b []byte, more int) ([]byte, error) {
 }
 
 func jsonStep(in *corpus.Step, out *triage.StepSummary) step {
+	faulted := ""
+	if out.Faulted != nil {
+		faulted = out.Faulted.String()
+	}
 	return step{
-		Packet: hex.EncodeToString(in.Packet), Meta: hex.EncodeToString(in.Meta),
+		Faulted: faulted,
+		Packet:  hex.EncodeToString(in.Packet), Meta: hex.EncodeToString(in.Meta),
 		Context: hex.EncodeToString(in.Context), Chance: hex.EncodeToString(in.Chance),
 		CPU: in.CPU, Flags: in.Flags, Fault: in.Fault,
 		Ret: out.Ret, Verdict: out.Verdict, Errno: int(out.Errno),

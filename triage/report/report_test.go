@@ -59,7 +59,7 @@ func sequence() *triage.Finding {
 		Maps: []corpus.MapEntry{{Map: "flows", Key: []byte{1, 2}, Value: []byte{3, 4, 5}}},
 		Steps: []corpus.Step{
 			{Packet: arp(), Meta: []byte{1, 2, 3, 4}, Context: make([]byte, 8), Chance: []byte{9}, CPU: 1, Flags: 4, Fault: 2},
-			{Packet: arp()},
+			{Packet: arp(), Fault: 13},
 			{Packet: arp()},
 			{Packet: arp()},
 		},
@@ -68,7 +68,10 @@ func sequence() *triage.Finding {
 		Key: "errno-ct-89abcdef", Oracle: "errno", Title: "BPF_PROG_RUN answered 14 (bad address) to step 2",
 		Program: "ct", Type: "sched_cls", Input: in, Original: in,
 		Steps: []triage.StepSummary{
-			{Ret: 0xffffffff, Packet: long, Context: []byte{1}},
+			{
+				Ret: 0xffffffff, Packet: long, Context: []byte{1},
+				Faulted: &corpus.FaultSite{Helper: "bpf_skb_change_tail", Error: "an error", Pos: cover.Pos{File: "src/ct.c", Line: 31}},
+			},
 			{Ret: 0, Verdict: "TC_ACT_OK", Packet: arp()},
 			{Errno: syscall.EFAULT},
 		},

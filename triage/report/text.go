@@ -99,6 +99,7 @@ func writeStep(s *strings.Builder, f *triage.Finding, i int) {
 	}
 	out := &f.Steps[i]
 	fmt.Fprintf(s, ": %s\n", result(out))
+	writeFault(s, in.Fault, out.Faulted)
 	writeInput(s, in, out.Given, formOf(f))
 	writeFields(s, "context out: ", out.Gave)
 	if out.Errno == 0 && !out.NoResult {
@@ -131,8 +132,8 @@ func writeInput(s *strings.Builder, in *corpus.Step, given []triage.FieldValue, 
 		writeBytes(s, "context", in.Context)
 	}
 	writeBytes(s, "chance", in.Chance)
-	if in.CPU != 0 || in.Flags != 0 || in.Fault != 0 {
-		fmt.Fprintf(s, "  cpu %d, flags %#x, fault %d\n", in.CPU, in.Flags, in.Fault)
+	if in.CPU != 0 || in.Flags != 0 {
+		fmt.Fprintf(s, "  cpu %d, flags %#x\n", in.CPU, in.Flags)
 	}
 	if len(in.Packet) > 0 {
 		fmt.Fprintf(s, "  %s in\n", form.Noun())

@@ -57,7 +57,7 @@ const (
 )
 
 // A descriptor says where an input is and what it came to. These are offsets in
-// it. Userspace writes those up to DescFlags and, for skbs, DescWire and those from DescMark on;
+// it. Userspace writes those up to DescFlags, DescFault and, for skbs, DescWire and those from DescMark on;
 // the program writes the others.
 const (
 	// DescIn and DescOut are u32 offsets from In and Out in the value.
@@ -75,6 +75,8 @@ const (
 	DescRet    = 16
 	DescOutLen = 20
 	DescFailed = 24
+	// DescFault, Step.Fault, is where the length of the output goes later.
+	DescFault = DescOutLen // u32
 	// Fields of the context. DescWire, wire_len, is where the return value goes later.
 	DescWire     = DescRet // u32
 	DescMark     = 28      // u32
@@ -208,7 +210,7 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 			return append(first[:len(first):len(first)], list...)
 		})
 	}
-	b := batchCode{coder: newCoder(), l: l, a: a, mapName: mapName, batchName: batchName, chance: p.chance.Map}
+	b := batchCode{coder: newCoder(), l: l, a: a, mapName: mapName, batchName: batchName, chance: p.chance.Map, fault: p.faults}
 	prologue := []insertion{{place: onEntry, code: b.prologue()}}
 	if entry, err = build(&p.programs[0], prologue); err != nil {
 		return nil, nil, err

@@ -32,6 +32,7 @@ type batchCode struct {
 	a                  *assignment
 	mapName, batchName string
 	chance             string // the map of virtual helpers, "" where there are none
+	fault              string // the map of faults, likewise
 }
 
 func (b *batchCode) prologue() asm.Instructions {
@@ -53,6 +54,7 @@ func (b *batchCode) prologue() asm.Instructions {
 		b.fillSKB()
 	}
 	b.loadChance()
+	b.loadFault()
 	b.add(asm.StoreImm(regMem, batchRet, 0, asm.Word), asm.StoreImm(regMem, BatchRunning, 1, asm.Word), asm.Mov.Reg(asm.R1, regCtx))
 	b.jump("begin")
 	b.label("fail")

@@ -10,7 +10,9 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/cfg"
 )
@@ -28,6 +30,9 @@ type MapInfo struct {
 	KeySize int
 	// ReadOnly is set for maps that programs cannot write: frozen constants.
 	ReadOnly bool
+	// Full is what an update answers when there is no room; 0 for maps that have all
+	// their entries from the start, in which nothing fails.
+	Full unix.Errno
 }
 
 // Options of Analyze. The zero value works: then uses of maps mark whole maps.
@@ -42,6 +47,9 @@ type Options struct {
 	Packet *PacketFields
 	// Chance says how helpers for time and chance are answered.
 	Chance Chance
+	// Faults is the name of the map that says which fallible call fails, which the caller
+	// adds to the collection; "" leaves calls as they are.
+	Faults string
 	// Unpruned gives every edge a probe of its own.
 	Unpruned bool
 }
@@ -57,6 +65,8 @@ type Plan struct {
 	comparisons []comparison
 	unpruned    bool
 	chance      Chance
+	faults      string // the map's name
+	sites       []corpus.FaultSite
 }
 
 // program is a program with the functions of which it is made.
@@ -81,6 +91,8 @@ type function struct {
 	lookups []lookup
 	// comparisons are indices in the plan, in order.
 	comparisons []int
+	// faults are the calls that can be made to fail.
+	faults []fault
 	// wayward is set when a call of the function may not come back.
 	wayward bool
 	// depth is how much stack it uses, and slots how many registers can be saved below.
@@ -93,7 +105,7 @@ type function struct {
 // Analyze takes the entry program and its tail-call targets. It fails on code that
 // no kernel would accept.
 func Analyze(programs []Program, opts Options) (*Plan, error) {
-	p := &Plan{unpruned: opts.Unpruned, chance: opts.Chance}
+	p := &Plan{unpruned: opts.Unpruned, chance: opts.Chance, faults: opts.Faults}
 	known := map[[sha256.Size]byte]*function{}
 	names := map[string]int{}
 	for _, prog := range programs {
@@ -123,6 +135,9 @@ func Analyze(programs []Program, opts Options) (*Plan, error) {
 	}
 	p.findWayward()
 	p.findSpillRoom()
+	for _, fn := range p.funcs {
+		p.findFaults(fn, &opts)
+	}
 	p.prune()
 	fields := NoPacket
 	if opts.Packet != nil {
@@ -254,6 +269,7 @@ func (p *Plan) insertions(fn *function, a *assignment, mapName string) []inserti
 	}
 	list = append(list, a.lookupInsertions(fn, mapName)...)
 	list = append(list, p.chance.virtual(fn.Func)...)
+	list = append(list, p.faultInsertions(fn, e)...)
 	for i := range fn.uses {
 		if site := a.siteOf(fn, i); site != nil && site.Off >= 0 {
 			u := &fn.uses[i]
