@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/mutate/solve"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
 
@@ -25,6 +26,10 @@ type Options struct {
 	Seeds []*corpus.Input
 	// Mutate configures the mutators; its Seed is ignored.
 	Mutate mutate.Options
+	// Solve configures how comparisons are made to go the other way.
+	Solve solve.Options
+	// NoScores keeps batches from being scored by how near inputs come to that.
+	NoScores bool
 	// Judge holds the oracles; nil judges nothing.
 	Judge *triage.Judge
 	// Sample n makes one input in n, besides those that reach something new, be

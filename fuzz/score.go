@@ -34,10 +34,10 @@ type scoring struct {
 	next   bool // the next batch is scored
 }
 
-// newScoring returns nil where the executor cannot score.
+// newScoring returns nil where the executor cannot score, or is not to.
 func newScoring(w *worker) *scoring {
 	scorer, ok := w.exec.(Scorer)
-	if !ok || w.solve == nil {
+	if !ok || w.solve == nil || w.run.opts.NoScores {
 		return nil
 	}
 	n := len(w.run.target.Table().Comparisons)

@@ -29,11 +29,14 @@ type solving struct {
 func newSolving(w *worker) *solving {
 	comparer, ok := w.exec.(Comparer)
 	table := w.run.target.Table()
+	if opts := &w.run.opts; opts.Solve.Without&solve.Every == solve.Every && opts.NoScores {
+		return nil
+	}
 	if !ok || len(table.Comparisons) == 0 {
 		return nil
 	}
 	s := &solving{worker: w, comparer: comparer, sides: make([][2]bool, len(table.Comparisons)), stale: true}
-	s.solver = solve.New(w.run.target.Shape(), table, s)
+	s.solver = solve.New(w.run.target.Shape(), table, s, w.run.opts.Solve)
 	return s
 }
 

@@ -29,7 +29,7 @@ func Feeds(ctx context.Context, shape *corpus.Shape, table *cover.Table, in *cor
 	for _, i := range sites {
 		wanted[i] = true
 	}
-	s := New(shape, table, &watcher{compare, wanted})
+	s := New(shape, table, &watcher{compare, wanted}, Options{})
 	compared, keys, err := s.compare(ctx, in)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type Solver struct {
 	shape  *corpus.Shape
 	sites  []cover.Comparison
 	engine Engine
+	opts   Options
 	state  []site
 	hard   []*corpus.Input // inputs whose goals took more than the operands tell, the newest last
 	sweeps []sweep
@@ -56,9 +57,12 @@ type site struct {
 
 // New makes a solver for the comparisons of a table and inputs of a shape, neither of
 // which may change later.
-func New(shape *corpus.Shape, table *cover.Table, engine Engine) *Solver {
+func New(shape *corpus.Shape, table *cover.Table, engine Engine, opts Options) *Solver {
 	n := len(table.Comparisons)
-	return &Solver{shape: shape, sites: table.Comparisons, engine: engine, state: make([]site, n), ways: make([]way, n), asked: map[string]int{}}
+	return &Solver{
+		shape: shape, sites: table.Comparisons, engine: engine, opts: opts,
+		state: make([]site, n), ways: make([]way, n), asked: map[string]int{},
+	}
 }
 
 // Stats returns the counts so far.
@@ -93,15 +97,21 @@ func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
 	goals := s.goals(compared)
 	left := s.missed(in, keys)
 	for _, g := range goals {
-		if err := s.direct(ctx, in, g); err != nil {
+		if s.uses(Operands) {
+			err = s.direct(ctx, in, g)
+		}
+		if err != nil {
 			return err
 		}
 		left = left || s.engine.Open(g.Site, g.taken)
 	}
-	if err := s.together(ctx, in, goals); err != nil {
+	if s.uses(Operands) {
+		err = s.together(ctx, in, goals)
+	}
+	if err != nil {
 		return err
 	}
-	if left {
+	if left && s.uses(studying) {
 		s.later(in)
 	}
 	return nil

@@ -42,7 +42,7 @@ var packets = &corpus.Shape{Type: "xdp", Packet: corpus.Bounds{Min: 14, Max: 150
 
 func (p *program) solver() *Solver {
 	p.sides = make([][2]bool, len(p.sites))
-	return New(packets, &cover.Table{Comparisons: p.sites}, p)
+	return New(packets, &cover.Table{Comparisons: p.sites}, p, Options{})
 }
 
 func onePacket(n int) *corpus.Input {

@@ -50,7 +50,10 @@ func (s *Solver) Study(ctx context.Context) error {
 	if err := st.flip(ctx); err != nil {
 		return err
 	}
-	if err := st.lookUp(ctx); err != nil {
+	if s.uses(Keys) {
+		err = st.lookUp(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	limit := s.stats.Runs + maxRuns
@@ -224,17 +227,26 @@ func lowest(f *corpus.Field) int {
 
 // solve tries what was learnt of a subject, from the exact to the costly.
 func (st *study) solve(ctx context.Context, sub *subject) error {
-	for _, attempt := range [...]func(*study, context.Context, *subject) error{
-		(*study).fromForms, (*study).fromSums, (*study).fromBits, (*study).climb,
+	for _, attempt := range [...]struct {
+		technique Technique
+		do        func(*study, context.Context, *subject) error
+	}{
+		{Bytes, (*study).fromForms},
+		{Sums, (*study).fromSums},
+		{Sums, (*study).fromBits},
+		{Climbs, (*study).climb},
 	} {
 		if !st.engine.Open(sub.Site, sub.taken) {
 			return nil
 		}
-		if err := attempt(st, ctx, sub); err != nil {
+		if !st.uses(attempt.technique) {
+			continue
+		}
+		if err := attempt.do(st, ctx, sub); err != nil {
 			return err
 		}
 	}
-	if st.engine.Open(sub.Site, sub.taken) {
+	if st.engine.Open(sub.Site, sub.taken) && st.uses(Sweeps) {
 		st.plan(sub)
 	}
 	return nil
