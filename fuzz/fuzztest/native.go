@@ -27,7 +27,7 @@ func runNative(f *testing.F, mode mode, targets []Target, fn Func, compare Compa
 		f.Fatal(err)
 	}
 	if mode == coordinating {
-		n.addSeeds(f)
+		addNativeSeeds(f, n.lanes)
 	}
 	f.Fuzz(n.run)
 }
@@ -50,17 +50,23 @@ func (n *native) open(f *testing.F, targets []Target, fn Func, compare Compare) 
 		return fmt.Errorf("reading %s: %q is neither calls nor off", Bridge, how)
 	}
 	players, err := openPlayers(f, targets, fn, compare)
-	for _, p := range players {
-		n.lanes = append(n.lanes, newLane(p, f))
-	}
+	n.lanes = newLanes(f, players)
 	return err
 }
 
-// addSeeds adds what targets name and, of the built-in seeds, those that cover
-// something more: Go's engine takes its seeds in turn, however little they give.
-func (n *native) addSeeds(f *testing.F) {
+func newLanes(f *testing.F, players []*player) (lanes []*lane) {
+	for _, p := range players {
+		lanes = append(lanes, newLane(p, f))
+	}
+	return lanes
+}
+
+// addNativeSeeds adds what targets name and, of the built-in seeds, those that cover
+// something more: Go's engine takes its seeds in turn, however little they give. A plain
+// go test adds the same, so that one that fails has its name there as well.
+func addNativeSeeds(f *testing.F, lanes []*lane) {
 	f.Helper()
-	for _, l := range n.lanes {
+	for _, l := range lanes {
 		named, err := l.subject.seeds()
 		if err != nil {
 			f.Fatal(err)

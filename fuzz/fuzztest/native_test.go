@@ -53,9 +53,10 @@ func executions(t *testing.T, out string) int {
 	return n
 }
 
-// TestNativeBridge: with the bridge Go's engine finds four bytes that are compared one
+// TestNativeBridge: with the bridge Go's engine finds three bytes that are compared one
 // after the other, without it it does not in as many executions.
 func TestNativeBridge(t *testing.T) {
+	t.Parallel()
 	g := newNativeTest(t)
 	code, out := g.fuzz("FuzzNative", "1000000x", "-test.fuzzminimizetime=1x")
 	if code != 1 {
@@ -83,6 +84,7 @@ func TestNativeBridge(t *testing.T) {
 // TestNativeCalls: native mode works where the engine's memory is not known. That both
 // ways show the same is what the counters' own tests say.
 func TestNativeCalls(t *testing.T) {
+	t.Parallel()
 	g := newNativeTest(t)
 	g.env = []string{fuzztest.Bridge + "=calls"}
 	code, out := g.fuzz("FuzzNativeDiff", "1000000x", "-test.fuzzminimizetime=1x")
@@ -115,8 +117,9 @@ func TestNativeInputs(t *testing.T) {
 		{"FuzzNativeOracle", "verdict"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			g := newNativeTest(t)
-			code, out := g.fuzz(test.name, "200000x", "-test.fuzzminimizetime=100x")
+			code, out := g.fuzz(test.name, "200000x", "-test.fuzzminimizetime=10x", "-test.parallel=1")
 			if code != 1 {
 				t.Fatalf("exit code %d, want 1:\n%s", code, out)
 			}
@@ -130,6 +133,52 @@ func TestNativeInputs(t *testing.T) {
 	}
 }
 
+// TestNativeSeed: a built-in seed that fails has the same name in a plain go test, where
+// it can be run again.
+func TestNativeSeed(t *testing.T) {
+	g := newNativeTest(t)
+	code, out := g.fuzz("FuzzNativeSeed", "100x")
+	name := regexp.MustCompile(`FuzzNativeSeed/seed#\d+`).FindString(out)
+	if code != 1 || name == "" {
+		t.Fatalf("exit code %d, seed %q:\n%s", code, name, out)
+	}
+	code, out = g.run("-test.run=" + name + "$")
+	if code != 1 {
+		t.Errorf("run again: exit code %d, want 1", code)
+	}
+	g.expect(out, "--- FAIL: "+name, "a long packet")
+}
+
+// TestNativeInterrupted: an interrupt ends a run in order.
+func TestNativeInterrupted(t *testing.T) {
+	g := newNativeTest(t)
+	out := g.interrupt("now fuzzing", "-test.run=^$", "-test.fuzz=^FuzzNativeKeys$", "-test.fuzzminimizetime=1x")
+	g.expect(out, "PASS")
+}
+
+// TestNativeBadCorpus: files that are no inputs fail the test, named, and stay as they are.
+func TestNativeBadCorpus(t *testing.T) {
+	for name, contents := range map[string]string{
+		"corrupt":    "go test fuzz v1\n[]byte(\"",
+		"wrong type": "go test fuzz v1\nstring(\"x\")\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newNativeTest(t)
+			path := filepath.Join(g.dir, "testdata/fuzz/FuzzNativeKeys/0123456789abcdef")
+			write(t, path, contents)
+			for _, args := range [][]string{{"-test.run=FuzzNativeKeys"}, {"-test.run=^$", "-test.fuzz=FuzzNativeKeys", "-test.fuzztime=10x"}} {
+				code, out := g.run(args...)
+				if code == 0 || !strings.Contains(out, "0123456789abcdef") {
+					t.Errorf("%v: exit code %d:\n%s", args, code, out)
+				}
+			}
+			if left, err := os.ReadFile(path); err != nil || string(left) != contents {
+				t.Errorf("the file has become %q, error %v", left, err)
+			}
+		})
+	}
+}
+
 // TestNativeEnds: a function that ends the process is reported as Go's engine does, and
 // the input is saved.
 func TestNativeEnds(t *testing.T) {
@@ -138,8 +187,9 @@ func TestNativeEnds(t *testing.T) {
 		"FuzzNativeExit":  "fuzzing process hung or terminated unexpectedly: exit status 3",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newNativeTest(t)
-			code, out := g.fuzz(name, "200000x", "-test.fuzzminimizetime=10x")
+			code, out := g.fuzz(name, "200000x", "-test.fuzzminimizetime=10x", "-test.parallel=1")
 			if code != 1 {
 				t.Fatalf("exit code %d, want 1:\n%s", code, out)
 			}
@@ -159,6 +209,7 @@ func TestNativeEnds(t *testing.T) {
 func TestNativeFine(t *testing.T) {
 	for _, name := range []string{"FuzzNativeLasting", "FuzzNativeKeys"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newNativeTest(t)
 			code, out := g.fuzz(name, "300x", "-test.fuzzminimizetime=1x", "-test.parallel=1")
 			if code != 0 {

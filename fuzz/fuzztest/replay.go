@@ -54,7 +54,11 @@ func replay(f *testing.F, targets []Target, fn Func, compare Compare) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	addSeeds(f, players)
+	if players[0].native {
+		addNativeSeeds(f, newLanes(f, players))
+	} else {
+		addSeeds(f, players)
+	}
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		in := corpus.Decode(encoded)
 		if len(players) == 1 {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
@@ -109,7 +108,7 @@ func (s *session) run(ctx context.Context, targets []Target) (err error) {
 		defer cancel()
 	}
 	defer context.AfterFunc(ctx, func() { s.send.send(message{Ending: true}) })()
-	return s.takeTurns(ctx, subjects)
+	return takeTurns(ctx, subjects, s.flags.limit, s.fuzz)
 }
 
 // retry calls the Func with the input of a flight, on each program that takes it. It
@@ -128,36 +127,6 @@ func (s *session) retry(ctx context.Context, subjects []*subject, n int) error {
 	}
 	return nil
 }
-
-// takeTurns fuzzes one program after the other, again and again where there is no
-// limit.
-func (s *session) takeTurns(ctx context.Context, subjects []*subject) error {
-	if len(subjects) == 1 {
-		return s.fuzz(ctx, subjects[0], s.flags.limit)
-	}
-	turn := s.flags.limit.share(len(subjects))
-	endless := s.flags.limit == limit{}
-	for round := 0; round == 0 || endless; round++ {
-		if endless {
-			turn = limit{time: min(firstTurn<<round, lastTurn)}
-		}
-		for _, sub := range subjects {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err := s.fuzz(ctx, sub, turn); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// Turns get longer, so that what one program takes to start matters less and less.
-const (
-	firstTurn = 10 * time.Second
-	lastTurn  = 10 * time.Minute
-)
 
 func (s *session) mapFlights(subjects []*subject) (err error) {
 	if os.Getenv(workerMark) != workerAll { // they are there, and in use

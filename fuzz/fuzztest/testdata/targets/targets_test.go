@@ -22,6 +22,12 @@ func spec() *ebpf.CollectionSpec { return specOf('B') }
 // specOf is an XDP program that returns XDP_TX for packets with the letter behind
 // the Ethernet header, and counts packets by that byte.
 func specOf(letter int32) *ebpf.CollectionSpec {
+	return specUnless(asm.JNE.Imm(asm.R6, letter, ""))
+}
+
+// specUnless is such a program, which returns XDP_TX unless the jump about the byte in
+// R6 is taken.
+func specUnless(miss asm.Instruction) *ebpf.CollectionSpec {
 	return &ebpf.CollectionSpec{
 		Maps: map[string]*ebpf.MapSpec{
 			"bytes": {Name: "bytes", Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 256},
@@ -45,7 +51,7 @@ func specOf(letter int32) *ebpf.CollectionSpec {
 				asm.Add.Imm(asm.R3, -16),
 				asm.Mov.Imm(asm.R4, 0),
 				asm.FnMapUpdateElem.Call(),
-				jump(asm.JNE.Imm(asm.R6, letter, ""), 2),
+				jump(miss, 2),
 				asm.Mov.Imm(asm.R0, 3),
 				asm.Return(),
 				asm.Mov.Imm(asm.R0, 2),
