@@ -1,6 +1,8 @@
 package bpf
 
 import (
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,14 +128,18 @@ func TestFaultsInBatches(t *testing.T) {
 // A bug behind a failing call is found with faults, and is not there without.
 func TestFuzzingFindsWhatFaultsReach(t *testing.T) {
 	needKernel(t)
+	obj, err := Open("testdata/types/faults.o")
+	if err != nil {
+		t.Fatal(err)
+	}
 	run := func(faults bool) *fuzz.Result {
-		target, err := NewTarget(FromSpec("fallible.o", fallible()), Options{Setup: Setup{Faults: faults}})
+		target, err := NewTarget(obj, Options{Setup: Setup{Faults: faults}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		result, err := fuzz.Run(t.Context(), target, fuzz.Options{
 			Seed: 1, Execs: 20_000, Workers: 1, Seeds: mutate.Seeds(target.Shape()), Judge: judgeOf(t, target),
-			Triage: triage.Options{Program: "fallible", Table: target.Table(), Shape: target.Shape()},
+			Triage: triage.Options{Program: "faults", Table: target.Table(), Shape: target.Shape()},
 			Warn:   func(err error) { t.Log(err) },
 		})
 		if err != nil {
@@ -149,8 +155,58 @@ func TestFuzzingFindsWhatFaultsReach(t *testing.T) {
 		t.Fatalf("no finding with faults after %d runs", r.Stats.Execs)
 	}
 	for _, f := range r.Findings {
-		if f.Input.Steps[0].Fault == 0 || f.Steps[0].Faulted == nil {
-			t.Errorf("%s: fault %d, %v failed", f.Key, f.Input.Steps[0].Fault, f.Steps[0].Faulted)
+		if len(f.Input.Steps) != 1 || f.Steps[0].Faulted == nil {
+			t.Errorf("%s: %d steps, %v failed", f.Key, len(f.Input.Steps), f.Steps[0].Faulted)
+			continue
+		}
+		if got := f.Steps[0].Faulted.String(); got != "bpf_map_update_elem at faults.bpf.c:25" {
+			t.Errorf("%s: %s failed", f.Key, got)
 		}
 	}
+}
+
+// Programs that nobody here wrote are accepted with faults, at full coverage.
+func TestFaultsAreAccepted(t *testing.T) {
+	needKernel(t)
+	examples, err := filepath.Glob("../../examples/*/*.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, sites, without := 0, 0, 0
+	for _, path := range append(sampleObjects(t), examples...) {
+		obj, err := Open(path)
+		if err != nil {
+			continue // among the testdata are objects that do not parse
+		}
+		for name, prog := range obj.spec.Programs {
+			if !fallibleCalls(prog) {
+				continue
+			}
+			target, err := NewTarget(obj, Options{Program: name, Setup: Setup{Faults: true}})
+			if err != nil {
+				continue // nor does it load without
+			}
+			programs++
+			sites += len(target.Shape().Faults)
+			if !target.faults {
+				without++
+				t.Errorf("%s: %s: %v", path, name, target.Notes())
+			}
+		}
+	}
+	t.Logf("%d programs with %d fallible calls, %d accepted only without", programs, sites, without)
+	if sites == 0 {
+		t.Error("no program has a call that can be made to fail")
+	}
+}
+
+// fallibleCalls reports whether a program calls what may fail, so that loading it shows something.
+func fallibleCalls(p *ebpf.ProgramSpec) bool {
+	return slices.ContainsFunc(p.Instructions, func(ins asm.Instruction) bool {
+		switch asm.BuiltinFunc(ins.Constant) {
+		case asm.FnMapUpdateElem, asm.FnXdpAdjustHead, asm.FnXdpAdjustTail, asm.FnFibLookup, asm.FnSkbLoadBytes, asm.FnRingbufReserve:
+			return ins.IsBuiltinCall()
+		}
+		return false
+	})
 }
