@@ -10,7 +10,7 @@ TIME    ?= 60s
 FUZZ    ?= FuzzParseTargetFile
 PACKAGE ?= ./fuzz/bpf
 
-SOURCES := $(wildcard examples/*/*.bpf.c fuzz/bpf/testdata/types/*.bpf.c fuzz/bpf/testdata/trigger/*.bpf.c fuzz/fuzztest/testdata/targets/*.bpf.c)
+SOURCES := $(wildcard examples/*/*.bpf.c examples/puzzles/*/*.bpf.c fuzz/bpf/testdata/types/*.bpf.c fuzz/bpf/testdata/trigger/*.bpf.c fuzz/fuzztest/testdata/targets/*.bpf.c)
 OBJECTS := $(SOURCES:.bpf.c=.o)
 
 # Sources are named relative to this directory, and DWARF is stripped (BTF, with

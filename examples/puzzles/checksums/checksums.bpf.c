@@ -43,7 +43,7 @@ int checksums(struct xdp_md *ctx)
 	sum = sum_of((void *)&ip->saddr, 4, bpf_htons(IPPROTO_UDP)) + udp->len;
 	for (int i = 0; i < MAX_WORDS && (void *)(word + 1) <= c.end; i++, word++)
 		sum += *word;
-	if ((void *)word + 1 == c.end)
+	if ((void *)word + 1 <= c.end)
 		sum += *(__u8 *)word; /* an odd byte */
 	if (folded(sum) != 0xffff)
 		return XDP_DROP;
