@@ -28,6 +28,7 @@ type output struct {
 	corpus   *corpusDir
 	findings *triage.Store
 	before   map[string]bool // keys of findings that an earlier run left
+	known    map[string]bool // keys of findings that are marked as known
 	// unconfirmed are failures that are no findings.
 	unconfirmed *triage.Aside
 	kept        bool   // map state is
@@ -46,7 +47,7 @@ func openOutput(dir string, who owner, command string, u *ui) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, command: command, started: time.Now()}
+	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, known: map[string]bool{}, command: command, started: time.Now()}
 	if err := o.open(who); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
@@ -74,6 +75,10 @@ func (o *output) open(who owner) error {
 	}
 	for _, key := range o.findings.Keys() {
 		o.before[key] = true
+		if b, err := readReport(o.findings.Path(key)); err == nil {
+			status, err := report.ReadStatus(b)
+			o.known[key] = err == nil && status.Known
+		}
 	}
 	return o.startPlot()
 }
@@ -102,6 +107,10 @@ func (o *output) report(f *triage.Finding) error {
 	o.mu.Lock()
 	o.found = append(o.found, f)
 	o.mu.Unlock()
+	if o.known[f.Key] {
+		o.u.say("finding: %s\nbpffuzz:   marked as known, does not count: %s", headline(f), path)
+		return nil
+	}
 	if o.before[f.Key] {
 		o.u.say("finding: %s\nbpffuzz:   known since an earlier run: %s", headline(f), path)
 		return nil
@@ -158,6 +167,11 @@ func headline(f *triage.Finding) string {
 		return f.Title
 	}
 	return f.Oracle + ": " + f.Title
+}
+
+// counts reports whether any of the findings is not marked as known.
+func (o *output) counts(findings []*triage.Finding) bool {
+	return slices.ContainsFunc(findings, func(f *triage.Finding) bool { return !o.known[f.Key] })
 }
 
 // list returns the findings of this run so far.

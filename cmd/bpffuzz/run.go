@@ -215,7 +215,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	if err != nil {
 		return err
 	}
-	if len(result.Findings) > 0 {
+	if out.counts(result.Findings) {
 		return errFindings
 	}
 	return nil

@@ -25,7 +25,9 @@ type document struct {
 	Runs        int    `json:"runs"`
 	Executions  int    `json:"executions"`
 	// Count is how often the failure was met, in all runs that ended in order.
-	Count      int      `json:"count"`
+	Count int `json:"count"`
+	// Known is set by people who have seen the finding, see SetKnown.
+	Known      bool     `json:"known,omitempty"`
 	Bytes      int      `json:"bytes"`
 	FoundBytes int      `json:"found_bytes"`
 	Command    string   `json:"command,omitempty"`
@@ -107,15 +109,38 @@ func JSON(f *triage.Finding, opts Options) ([]byte, error) {
 // Recount returns a finding's report.json with more added to its count. What is no
 // report of this version is an error.
 func Recount(b []byte, more int) ([]byte, error) {
-	var d document
-	if err := json.Unmarshal(b, &d); err != nil {
+	d, err := parse(b)
+	if err != nil {
 		return nil, fmt.Errorf("counting a finding that was met again: %w", err)
 	}
-	if d.Version != jsonVersion {
-		return nil, fmt.Errorf("counting a finding that was met again: its report has version %d, %d is known", d.Version, jsonVersion)
-	}
 	d.Count = max(d.Count, 1) + more // reports of old have no count
-	b, err := json.MarshalIndent(&d, "", "  ")
+	return d.marshal()
+}
+
+// parse reads report.json of this version.
+func parse(b []byte) (*document, error) {
+	var versioned struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(b, &versioned); err != nil {
+		return nil, err
+	}
+	if versioned.Version != jsonVersion {
+		return nil, &VersionError{versioned.Version}
+	}
+	d := &document{}
+	return d, json.Unmarshal(b, d)
+}
+
+// VersionError says that a report has a version that this package does not read.
+type VersionError struct{ Version int }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("its report has version %d, %d is known", e.Version, jsonVersion)
+}
+
+func (d *document) marshal() ([]byte, error) {
+	b, err := json.MarshalIndent(d, "", "  ")
 	return append(b, '\n'), err
 }
 

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage/report"
+)
+
+// checkAgain runs findings again and sets their states.
+func (f *findingsFlags) checkAgain(ctx context.Context, u *ui, dir *findingsDir, all []*report.Status) error {
+	if err := f.choose(dir); err != nil {
+		return err
+	}
+	inputs := make([]named, len(all))
+	for i, s := range all {
+		in, err := corpus.ReadFile(filepath.Join(s.Path, "input"))
+		if err != nil {
+			return fmt.Errorf("reading finding %s: %w", s.Path, err)
+		}
+		inputs[i] = named{name: s.Path, in: in}
+		if f.program == "" {
+			f.program = s.Program
+		}
+	}
+	s, err := f.load(u, longest(inputs))
+	if err != nil {
+		return err
+	}
+	return withExecutor(s.target, func(exec fuzz.Executor) error {
+		r := &replayer{subject: s, player: newPlayer(exec, s.target.Shape()), repeat: f.repeat}
+		for i := range all {
+			if err := r.check(ctx, all[i], inputs[i]); err != nil {
+				return fmt.Errorf("running finding %s again: %w", all[i].Path, err)
+			}
+		}
+		return nil
+	})
+}
+
+// choose settles which object is run: that of the command line, of the target file,
+// or the one that the output directory is about.
+func (f *findingsFlags) choose(dir *findingsDir) error {
+	var about owner
+	if dir.root != "" {
+		var err error
+		if about, err = readOwner(filepath.Join(dir.root, ownerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if f.config == "" && f.object == "" && exists(about.Config) {
+		f.config = about.Config
+	}
+	given := f.object
+	f.object = ""
+	var args []string
+	switch {
+	case given != "":
+		args = []string{given}
+	case f.config != "":
+	case about.Object == "":
+		return usageError("no object: %s does not say which one it is about; name the rebuilt object, or a target file with -c", dir.dir)
+	case !exists(about.Object):
+		return usageError("object %s, which the findings are of, is not there: name the rebuilt object, or a target file with -c", about.Object)
+	default:
+		args = []string{about.Object}
+	}
+	_, err := f.read(args)
+	return err
+}
+
+// check runs a finding again and sets its state.
+func (r *replayer) check(ctx context.Context, s *report.Status, one named) error {
+	shape := r.subject.target.Shape()
+	if s.Program != shape.Program || s.Type != shape.Type {
+		s.State, s.Detail = report.Unchecked, fmt.Sprintf("it is about %s (%s), not %s (%s): choose its program with -p, or its object", s.Program, s.Type, shape.Program, shape.Type)
+		return nil
+	}
+	in, err := mutate.Fit(shape, one.in)
+	if err != nil {
+		s.State, s.Detail = report.Unchecked, "its input cannot be run: "+oneLine(err.Error())
+		return nil
+	}
+	opinions, err := r.opinions(ctx, in)
+	if err != nil {
+		return err
+	}
+	s.Runs = r.repeat
+	judged(s, opinions)
+	return nil
+}
+
+// judged sets a finding's state by what oracles say.
+func judged(s *report.Status, opinions []opinion) {
+	s.State = report.Unchecked
+	s.Detail = fmt.Sprintf("oracle %s is not asked: give the target file with -c, --invariant, or --oracle", s.Kind)
+	var other *opinion
+	for i := range opinions {
+		o := &opinions[i]
+		if o.Name != s.Kind {
+			if o.Failing > 0 && other == nil {
+				other = o
+			}
+			continue
+		}
+		s.Failing, s.Detail = o.Failing, o.Reason
+		switch o.Failing {
+		case 0:
+			s.State = report.Fixed
+		case s.Runs:
+			s.State = report.Failing
+		default:
+			s.State = report.Flaky
+		}
+	}
+	if s.State == report.Fixed && other != nil {
+		s.State, s.Detail = report.Changed, other.Name+" objects: "+other.Reason
+	}
+}
