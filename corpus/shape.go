@@ -99,6 +99,8 @@ type Field struct {
 	Big bool
 	// Values are boundary values worth trying, besides Min and Max.
 	Values []uint64
+	// Closed says that no other value than Values is legal. It is for map entries.
+	Closed bool
 }
 
 // Verdict names a return value.
@@ -119,6 +121,9 @@ type MapShape struct {
 	Key, Value []Field
 	// Keys are keys of the map's initial entries, as many as are worth trying.
 	Keys [][]byte
+	// Fuzz says which initial entries inputs bring themselves; nil where that was not
+	// asked for.
+	Fuzz *MapFuzz
 	// Lasting says why the contents cannot be put back ("order of an LRU", "timers");
 	// "" when they can. Such maps are recreated before a failure is confirmed.
 	Lasting string
@@ -152,10 +157,8 @@ func (s *Shape) Check(in *Input) error {
 	if len(in.Steps) > max(s.MaxSteps, 1) {
 		return fmt.Errorf("%d steps, at most %d are allowed", len(in.Steps), max(s.MaxSteps, 1))
 	}
-	for i := range in.Maps {
-		if err := s.checkEntry(&in.Maps[i]); err != nil {
-			return fmt.Errorf("map entry %d: %w", i, err)
-		}
+	if err := s.CheckEntries(in); err != nil {
+		return err
 	}
 	for i := range in.Steps {
 		if err := s.checkStep(&in.Steps[i]); err != nil {
@@ -173,6 +176,9 @@ func (s *Shape) checkEntry(e *MapEntry) error {
 		}
 		if len(e.Key) != m.KeySize || len(e.Value) != m.ValueSize {
 			return fmt.Errorf("a key of %d and a value of %d bytes, map %q has %d and %d", len(e.Key), len(e.Value), m.Name, m.KeySize, m.ValueSize)
+		}
+		if m.Fuzz != nil {
+			return m.Fuzz.check(m.Name, e.Key, e.Value)
 		}
 		return nil
 	}

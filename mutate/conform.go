@@ -8,15 +8,16 @@ import (
 
 // Conform makes an input that came from elsewhere (a seed, another target's
 // corpus, bytes that a foreign engine mutated) one that the shape allows: it cuts
-// and pads lengths, drops surplus steps and replaces illegal values of context
-// fields by the nearest legal ones. Like Mutate it stays within the capacity of
-// the input's buffers; cut reports whether bytes or steps were lost.
+// and pads lengths, drops surplus steps and illegal map entries and replaces illegal
+// values of context fields by the nearest legal ones. Like Mutate it stays within the capacity of
+// the input's buffers; cut reports whether bytes, steps or entries were lost.
 func Conform(shape *corpus.Shape, in *corpus.Input) (cut bool) {
 	m := Mutator{shape: shape}
 	if n := max(shape.MaxSteps, 1); len(in.Steps) > n {
 		in.Steps = in.Steps[:n]
 		cut = true
 	}
+	cut = dropIllegal(shape, in) || cut
 	fields := legalFields(shape)
 	for i := range in.Steps {
 		s := &in.Steps[i]

@@ -69,7 +69,7 @@ func (m *Mutator) growContext(s *corpus.Step) bool {
 
 // contextValue chooses a value that still has to be clamped.
 func (m *Mutator) contextValue(f *corpus.Field, old uint64) uint64 {
-	lo, hi := limits(f)
+	lo, hi := f.Limits()
 	r := m.rand.next()
 	switch r & 15 {
 	case 0:
@@ -104,21 +104,9 @@ func contextClear(_ *Mutator, s *corpus.Step) bool {
 	return changed
 }
 
-// limits returns the smallest and the largest legal value.
-func limits(f *corpus.Field) (lo, hi uint64) {
-	widest := ^uint64(0) >> (64 - 8*uint(f.Size))
-	if f.Max == 0 {
-		return f.Min, widest
-	}
-	return f.Min, min(f.Max, widest)
-}
-
 // clamp makes any number a legal value: one that is near where it is just
 // outside, so that old+1 and old-1 stay at the limits.
-func clamp(f *corpus.Field, v uint64) uint64 {
-	lo, hi := limits(f)
-	return max(lo, min(v, hi))
-}
+func clamp(f *corpus.Field, v uint64) uint64 { return f.Nearest(v) }
 
 func getField(context []byte, f *corpus.Field) uint64 {
 	p := context[f.Offset : f.Offset+f.Size]

@@ -1,7 +1,7 @@
 // Package mutate derives an input from one or two others: packets by byte, by
-// layer and by field, contexts by field, sequences by step. Every choice comes
-// from a seed, nothing allocates while mutating, and every child obeys the
-// target's shape.
+// layer and by field, contexts by field, sequences by step, initial map
+// entries by field. Every choice comes from a seed and every child obeys the target's
+// shape. Nothing allocates while mutating, except new map entries, a block at a time.
 package mutate
 
 import (
@@ -33,6 +33,8 @@ type Mutator struct {
 	choice       [1024]uint8
 	fields       []corpus.Field // of the context
 	freshContext []byte
+	maps         []*corpus.MapShape // that inputs bring entries of
+	entries      entryPool
 	maxSteps     int
 
 	// What follows describes the child in the making.
@@ -68,6 +70,7 @@ func New(shape *corpus.Shape, opts Options) *Mutator {
 	m.dict.add(opts.Dictionary)
 	m.fields = legalFields(shape)
 	m.freshContext = freshContext(shape)
+	m.maps = fuzzedMaps(shape)
 	m.ops = append(m.applicable(operators()), own(opts.Operators)...)
 	m.fillChoice()
 	m.Seed(opts.Seed)

@@ -289,6 +289,7 @@ func TestMutateDoesNotAllocate(t *testing.T) {
 func TestEveryOperatorIsChosen(t *testing.T) {
 	shape := testShapes()["tc"]
 	shape.Meta.Max, shape.CPUs, shape.ChanceSize, shape.Faults = 32, 2, 64, make([]corpus.FaultSite, 3)
+	shape.Maps = fuzzedShape().Maps
 	m := New(shape, Options{})
 	if len(m.ops) != len(operators()) {
 		t.Errorf("%d operators of %d apply to a shape that has everything", len(m.ops), len(operators()))

@@ -15,6 +15,7 @@ const (
 	needHeaders    // packets have some
 	needChance     // helpers are answered from inputs
 	needFaults     // calls can be made to fail
+	needMaps       // inputs bring map entries
 )
 
 // operator changes one step of a child in one way. apply reports whether it
@@ -75,6 +76,14 @@ func operators() []operator {
 		{"chance-shorter", 1, needChance, chanceShorter},
 		{"fail-call", 20, needFaults, failCall},
 
+		{"map-add", 12, needMaps, mapAdd},
+		{"map-drop", 4, needMaps, mapDrop},
+		{"map-splice", 3, needMaps, mapSplice},
+		{"map-key", 6, needMaps, mapKey},
+		{"map-value", 24, needMaps, mapValue},
+		{"map-key-to-packet", 8, needMaps | needPacket, mapKeyToPacket},
+		{"map-key-from-packet", 6, needMaps | needPacket, mapKeyFromPacket},
+
 		{"repeat-step", 4, needSteps, repeatStep},
 		{"drop-step", 4, needSteps, dropStep},
 		{"swap-steps", 2, needSteps, swapSteps},
@@ -110,6 +119,9 @@ func (m *Mutator) applicable(all []operator) []operator {
 	}
 	if len(m.shape.Faults) > 0 {
 		have |= needFaults
+	}
+	if len(m.maps) > 0 {
+		have |= needMaps
 	}
 	if len(m.dict.all) > 0 {
 		have |= needDictionary

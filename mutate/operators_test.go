@@ -198,7 +198,7 @@ func TestPacketOperators(t *testing.T) {
 		})
 	}
 	for _, op := range operators() {
-		if op.needs&(needPacket|needSteps) == needPacket && !tested[op.name] {
+		if op.needs&(needPacket|needSteps|needMaps) == needPacket && !tested[op.name] {
 			t.Errorf("%s is not tested", op.name)
 		}
 	}

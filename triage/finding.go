@@ -30,6 +30,8 @@ type Finding struct {
 	Events []corpus.Event
 	// Reliability is how many of Runs runs from the initial state failed.
 	Reliability, Runs int
+	// Entries are the map entries of Input by field, index by index.
+	Entries []EntrySummary
 	// Executions is how many runs of the program triage took.
 	Executions int
 	// Count is how often the failure was met; the first time counts.
@@ -60,7 +62,25 @@ type StepSummary struct {
 	Given, Gave []FieldValue
 }
 
-// FieldValue is a field of a context and what it holds.
+// EntrySummary is a map entry by field: those that are not zero, and none where the
+// map's types are not known.
+type EntrySummary struct{ Key, Value []FieldValue }
+
+// entries describes the map entries of an input. Shape may be nil.
+func entries(shape *corpus.Shape, in *corpus.Input) (list []EntrySummary) {
+	for i := range in.Maps {
+		e, s := &in.Maps[i], EntrySummary{}
+		for k := 0; shape != nil && k < len(shape.Maps); k++ {
+			if m := &shape.Maps[k]; m.Name == e.Map {
+				s = EntrySummary{Key: fieldValues(m.Key, e.Key, nil), Value: fieldValues(m.Value, e.Value, nil)}
+			}
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// FieldValue is a field of a context, a key or a value and what it holds.
 type FieldValue struct {
 	Name  string
 	Value uint64

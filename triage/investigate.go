@@ -223,7 +223,7 @@ func (v *investigation) finding(ctx context.Context, small, original *corpus.Inp
 	}
 	f := &Finding{
 		Key: v.key, Oracle: v.oracle, Title: m.failure.Error(), Program: v.opts.Program,
-		Input: small, Original: original.Clone(),
+		Input: small, Original: original.Clone(), Entries: entries(v.opts.Shape, small),
 		Steps: summarise(v.opts.Shape, small, m.out), Path: path(v.opts.Table, m.out), Events: m.out.Events,
 		Reliability: m.failing, Runs: measureRuns, Executions: v.execs, Count: 1, Notes: v.notes,
 	}
@@ -242,7 +242,7 @@ func Observe(ctx context.Context, rerun Rerun, in *corpus.Input, opts Options) (
 	}
 	f := &Finding{
 		Program: opts.Program, Input: in, Steps: summarise(opts.Shape, in, out), Path: path(opts.Table, out),
-		Events: out.Events, Executions: max(len(in.Steps), 1),
+		Events: out.Events, Executions: max(len(in.Steps), 1), Entries: entries(opts.Shape, in),
 	}
 	if opts.Shape != nil {
 		f.Program, f.Type = opts.Shape.Program, opts.Shape.Type

@@ -16,6 +16,8 @@ type Setup struct {
 	Variables map[string]any
 	// Maps are initial contents, in addition to those of the object.
 	Maps MapContents
+	// FuzzMaps are maps of which inputs bring initial entries, in addition to Maps.
+	FuzzMaps MapBounds
 	// TailCalls are names of programs by prog array and index.
 	TailCalls map[string]map[uint32]string
 	// places are those of a target file, for errors.
@@ -33,14 +35,14 @@ type Setup struct {
 
 // Setup returns what the file says about setting up the object.
 func (t *TargetFile) Setup() Setup {
-	return Setup{Variables: t.Variables, Maps: t.Maps, TailCalls: t.TailCalls, Reuse: t.Reuse, RealHelpers: t.RealHelpers, Faults: t.Faults, places: t.places}
+	return Setup{Variables: t.Variables, Maps: t.Maps, FuzzMaps: t.FuzzMaps, TailCalls: t.TailCalls, Reuse: t.Reuse, RealHelpers: t.RealHelpers, Faults: t.Faults, places: t.places}
 }
 
 // With returns s with what more sets besides, which has precedence name by name.
 func (s Setup) With(more Setup) Setup {
 	return Setup{
 		Variables: joined(s.Variables, more.Variables), Maps: joined(s.Maps, more.Maps),
-		TailCalls: joined(s.TailCalls, more.TailCalls), Reuse: joined(s.Reuse, more.Reuse), places: s.places,
+		FuzzMaps: joined(s.FuzzMaps, more.FuzzMaps), TailCalls: joined(s.TailCalls, more.TailCalls), Reuse: joined(s.Reuse, more.Reuse), places: s.places,
 		RealHelpers: s.RealHelpers || more.RealHelpers, Faults: s.Faults || more.Faults,
 	}
 }

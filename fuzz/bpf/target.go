@@ -105,6 +105,9 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	if err := t.reuse(opts.Reuse); err != nil {
 		return nil, err
 	}
+	if err := t.fuzzMaps(opts.FuzzMaps); err != nil {
+		return nil, err
+	}
 	t.virtualize(programs, opts.RealHelpers)
 	t.faults = opts.Faults
 	if err := t.analyze(programs); err != nil {

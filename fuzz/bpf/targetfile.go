@@ -26,6 +26,8 @@ type TargetFile struct {
 	Variables map[string]any
 	// Maps are initial contents.
 	Maps MapContents
+	// FuzzMaps are maps of which inputs bring initial entries.
+	FuzzMaps MapBounds
 	// TailCalls are programs by prog array and index.
 	TailCalls map[string]map[uint32]string
 	// places are "file:line" of the object ("object"), seeds ("seeds[0]"), prog arrays

@@ -18,6 +18,7 @@ func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 		"program":    func(n ast.Node, _ string) (err error) { t.Program, err = r.str(n, "program"); return err },
 		"variables":  func(n ast.Node, _ string) error { return t.readVariables(r, n) },
 		"maps":       func(n ast.Node, _ string) error { return t.readMaps(r, n) },
+		"fuzz_maps":  func(n ast.Node, _ string) error { return t.readFuzzMaps(r, n) },
 		"tail_calls": func(n ast.Node, _ string) error { return t.readTailCalls(r, n) },
 		"type":       func(n ast.Node, _ string) (err error) { t.Type, err = r.str(n, "type"); return err },
 		"reuse":      func(n ast.Node, _ string) error { return t.readReuse(r, n) },
@@ -74,6 +75,27 @@ func (t *TargetFile) readMaps(r *yamlReader, n ast.Node) error {
 			t.Maps[name] = append(t.Maps[name], item)
 			return err
 		})
+	})
+}
+
+func (t *TargetFile) readFuzzMaps(r *yamlReader, n ast.Node) error {
+	t.FuzzMaps = MapBounds{}
+	return r.pairs(n, "fuzz_maps", func(name string, n ast.Node, at string) error {
+		what, b := "fuzz_maps."+name, MapBound{At: at}
+		err := r.object(n, what, map[string]setter{
+			"entries": func(n ast.Node, at string) error {
+				u, err := r.count(n, what+".entries", maxFuzzEntries)
+				if err == nil && u == 0 {
+					return fail(at, what+".entries", "takes a number from 1 to %d; leave the map out instead", maxFuzzEntries)
+				}
+				b.Entries = int(u)
+				return err
+			},
+			"key":   r.valueInto(&b.Key, what+".key"),
+			"value": r.valueInto(&b.Value, what+".value"),
+		})
+		t.FuzzMaps[name] = b
+		return err
 	})
 }
 

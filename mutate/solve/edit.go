@@ -118,6 +118,9 @@ func apply(shape *corpus.Shape, in *corpus.Input, edits ...edit) *corpus.Input {
 		}
 		copy(e.place.bytes(out), e.data)
 	}
+	if shape.CheckEntries(out) != nil {
+		return nil
+	}
 	mutate.Conform(shape, out)
 	if !holds(out, edits) {
 		return nil

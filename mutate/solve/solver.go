@@ -93,6 +93,16 @@ func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
 	if err != nil {
 		return err
 	}
+	more, err := s.bringEntries(ctx, in, keys)
+	if err != nil {
+		return err
+	}
+	if more != in {
+		in = more
+		if compared, keys, err = s.compare(ctx, in); err != nil {
+			return err
+		}
+	}
 	s.remember(compared)
 	goals := s.goals(compared)
 	left := s.missed(in, keys)

@@ -50,7 +50,7 @@ func Body(f *triage.Finding) string {
 }
 
 func writeBody(s *strings.Builder, f *triage.Finding) {
-	writeMaps(s, f.Input.Maps)
+	writeMaps(s, f.Input.Maps, f.Entries)
 	for i := range f.Input.Steps {
 		writeStep(s, f, i)
 	}
@@ -79,13 +79,18 @@ func writeNotes(s *strings.Builder, notes []string) {
 	}
 }
 
-func writeMaps(s *strings.Builder, entries []corpus.MapEntry) {
+// writeMaps shows map entries, by field where that is known.
+func writeMaps(s *strings.Builder, entries []corpus.MapEntry, named []triage.EntrySummary) {
 	if len(entries) == 0 {
 		return
 	}
 	s.WriteString("\nmaps before the first step\n")
-	for _, e := range entries {
+	for i, e := range entries {
 		fmt.Fprintf(s, "  %s[%x] = %x\n", e.Map, e.Key, e.Value)
+		if i < len(named) {
+			writeFields(s, "  key: ", named[i].Key)
+			writeFields(s, "  value: ", named[i].Value)
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func UnconfirmedText(u *triage.Unconfirmed, opts Options) string {
 		fmt.Fprintf(&s, "\nreplay all of it with\n\n    %s\n", command)
 	}
 	writeNotes(&s, u.Notes)
-	writeMaps(&s, u.Failing.Maps)
+	writeMaps(&s, u.Failing.Maps, nil)
 	for i := range u.Failing.Steps {
 		fmt.Fprintf(&s, "\nfailing input, step %d\n", i)
 		writeInput(&s, &u.Failing.Steps[i], nil, form(u.Payload))
