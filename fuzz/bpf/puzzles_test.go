@@ -124,7 +124,7 @@ func TestSolvesPuzzles(t *testing.T) {
 }
 
 // BenchmarkPuzzles prints a table of the executions and seconds that each puzzle takes
-// with each technique. It needs -benchtime 1x, and ten minutes for all of them.
+// with each technique. It needs -benchtime 1x, and half an hour for all of them.
 func BenchmarkPuzzles(b *testing.B) {
 	needBatches(b)
 	ways := puzzleWays()
