@@ -1,6 +1,9 @@
 package fuzztest_test
 
 import (
+	"encoding/json"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,5 +60,52 @@ func TestDiffGuides(t *testing.T) {
 			}
 			g.expect(out, "the programs return")
 		})
+	}
+}
+
+// goTest has go test itself build and run the fuzz targets, in the test's directory.
+func (g *targetsTest) goTest(args ...string) (int, string) {
+	g.t.Helper()
+	args = append([]string{"test", "-exec", "env -C " + g.dir}, args...)
+	cmd := exec.Command("go", append(args, "./testdata/targets", "-args", "-test.fuzzcachedir="+filepath.Join(g.dir, "cache"))...)
+	cmd.Env = append(os.Environ(), g.env...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		g.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// TestParallel: there are as many workers as go test wants.
+func TestParallel(t *testing.T) {
+	for _, n := range []string{"1", "3"} {
+		code, out := newTargetsTest(t).fuzz("FuzzFine", "1000x", "-test.parallel="+n)
+		if code != 0 || !strings.Contains(out, "now fuzzing with "+n+" workers") {
+			t.Errorf("-parallel %s: exit code %d:\n%s", n, code, out)
+		}
+	}
+}
+
+// TestGoTest: go test understands what a fuzz target says, with -json as well.
+func TestGoTest(t *testing.T) {
+	g := newTargetsTest(t)
+	code, out := g.goTest("-json", "-run=^$", "-fuzz=^FuzzFatal$", "-fuzztime=20s", "-v")
+	if code != 1 || len(g.saved("FuzzFatal")) != 1 {
+		t.Errorf("exit code %d, saved %v", code, g.saved("FuzzFatal"))
+	}
+	g.expect(out, "fatal B")
+	var failed []string
+	for line := range strings.Lines(out) {
+		var event struct{ Action, Test string }
+		switch err := json.Unmarshal([]byte(line), &event); {
+		case strings.HasPrefix(line, "fuzz: "): // standard error
+		case err != nil:
+			t.Errorf("%q is no event: %v", line, err)
+		case event.Action == "fail":
+			failed = append(failed, event.Test)
+		}
+	}
+	if strings.Join(failed, ",") != "FuzzFatal/,FuzzFatal," && strings.Join(failed, ",") != "FuzzFatal," {
+		t.Errorf("events say that %q failed:\n%s", failed, out)
 	}
 }
