@@ -17,15 +17,11 @@ import (
 func thrown(t *testing.T, name string) *Target {
 	t.Helper()
 	needBatches(t)
-	spec, err := ebpf.LoadCollectionSpec("testdata/throw.o")
+	obj, err := Open("testdata/throw.o")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The library leaves out what nothing but a tag refers to.
-	lends := spec.Programs["lends"].Instructions
-	at := slices.IndexFunc(lends, func(ins asm.Instruction) bool { return ins.Symbol() == "handler" })
-	spec.Programs["catches"].Instructions = append(spec.Programs["catches"].Instructions, lends[at:]...)
-	target, err := NewTarget(FromSpec("throw", spec), Options{Program: name, MaxSteps: 1})
+	target, err := NewTarget(obj, Options{Program: name, MaxSteps: 1})
 	if err != nil && strings.Contains(err.Error(), "bpf_throw") {
 		t.Skipf("a kernel without exceptions: %v", err)
 	}
@@ -33,6 +29,19 @@ func thrown(t *testing.T, name string) *Target {
 		t.Fatalf("%+v", err)
 	}
 	return target
+}
+
+// A callback that no program of the object contains is named.
+func TestCallbackThatIsNotLinked(t *testing.T) {
+	spec, err := ebpf.LoadCollectionSpec("testdata/throw.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(spec.Programs, "lends")
+	_, err = NewTarget(FromSpec("throw", spec), Options{Program: "catches"})
+	if err == nil || !strings.Contains(err.Error(), `exception callback "handler"`) {
+		t.Errorf("error %v does not name the callback", err)
+	}
 }
 
 // A program that throws returns its argument, or what its callback returns.

@@ -110,6 +110,9 @@ func FromSpec(name string, spec *ebpf.CollectionSpec) *Object {
 	for _, mapName := range slices.Sorted(maps.Keys(o.spec.Maps)) {
 		o.mend(mapName, o.spec.Maps[mapName])
 	}
+	for _, p := range o.spec.Programs {
+		o.linkCallback(p)
+	}
 	return o
 }
 

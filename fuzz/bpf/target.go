@@ -84,6 +84,9 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkCallback(obj.Name, obj.spec.Programs[name]); err != nil {
+		return nil, err
+	}
 	spec := obj.spec.Copy()
 	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec), mode: opts.Executor}
 	if err := t.setUp(&opts); err != nil {
