@@ -18,6 +18,8 @@ type named struct {
 	name string
 	in   *corpus.Input
 	raw  bool // the bytes of a file that is no other kind of input
+	// frames says that its packets are captured ones, with their headers.
+	frames bool
 }
 
 // maxSeedFiles bounds the files that are read from one directory.
@@ -91,7 +93,7 @@ func readInputFile(path string, warn func(error)) ([]named, error) {
 		if len(seeds.Inputs) > 1 {
 			name = fmt.Sprintf("%s, packet %d", path, i+1)
 		}
-		all = append(all, named{name, in, seeds.Raw})
+		all = append(all, named{name, in, seeds.Raw, seeds.Frames[i]})
 	}
 	return all, nil
 }
@@ -138,8 +140,10 @@ func asSequence(path string, all []named) []named {
 		return all
 	}
 	in := &corpus.Input{Maps: all[0].in.Maps}
+	frames := true
 	for _, one := range all {
 		in.Steps = append(in.Steps, one.in.Steps...)
+		frames = frames && one.frames
 	}
-	return []named{{name: path, in: in}}
+	return []named{{name: path, in: in, frames: frames}}
 }

@@ -169,6 +169,9 @@ func (f *targetFlags) readInputs(u *ui, paths []string, sequence bool) ([]named,
 func fitting(u *ui, s *subject, all []named) ([]named, error) {
 	var fit []named
 	var last error
+	if all = unwrapped(u, "the capture", s.target.Shape(), all); len(all) == 0 {
+		return nil, errors.New("no frame of the capture carries anything over TCP or UDP, and the program takes payload: give a file with the bytes themselves")
+	}
 	for _, one := range all {
 		in, err := mutate.Fit(s.target.Shape(), one.in)
 		if err != nil {

@@ -161,6 +161,10 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
+	opts.Judge = subject.judge()
+	if err := f.checkEvery(opts.Judge); err != nil {
+		return err
+	}
 	out, err := f.openOutput(u, subject)
 	if err != nil {
 		return err
@@ -169,6 +173,17 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 		err = f.fuzz(ctx, u, subject, out, opts)
 	}
 	return cmp.Or(err, out.Close())
+}
+
+// checkEvery refuses batches where an invariant needs every run by itself.
+func (f *runFlags) checkEvery(judge *triage.Judge) error {
+	if f.executor != "batch" {
+		return nil
+	}
+	if one := judge.EveryNeeding(corpus.HaveContext | corpus.HaveMaps); len(one) > 0 {
+		return usageError("--executor batch: %s is asked about every run and reads what batches do not record: leave out every: true, or choose auto or single", strings.Join(one, ", "))
+	}
+	return nil
 }
 
 func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
@@ -189,10 +204,6 @@ func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 
 // fuzz runs the engine and says what it does and what came of it.
 func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options) error {
-	opts.Judge = s.judge()
-	if one := opts.Judge.EveryNeeding(corpus.HaveContext | corpus.HaveMaps); len(one) > 0 && f.executor == "batch" {
-		return usageError("--executor batch: %s is asked about every run and reads what batches do not record: leave out every: true, or choose auto or single", strings.Join(one, ", "))
-	}
 	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
 	opts.Keep = out.corpus.Add
 	opts.Report = out.report

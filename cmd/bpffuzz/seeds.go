@@ -42,6 +42,7 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 			return nil, err
 		}
 		noteRaw(u, path, all)
+		all = unwrapped(u, path, seeds.shape, all)
 		u.detail("%s: %s", path, count(len(all), "seed"))
 		seeds.addAll(all)
 	}

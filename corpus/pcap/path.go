@@ -44,7 +44,8 @@ func ReadPath(path string, opts Options) (*Seeds, error) {
 			all.warn("skipped: %v", err)
 			continue
 		}
-		all.Inputs = append(all.Inputs, s.Inputs[:min(len(s.Inputs), opts.MaxPackets-len(all.Inputs))]...)
+		room := min(len(s.Inputs), opts.MaxPackets-len(all.Inputs))
+		all.Inputs, all.Frames = append(all.Inputs, s.Inputs[:room]...), append(all.Frames, s.Frames[:room]...)
 		all.Warnings = append(all.Warnings, s.Warnings...)
 	}
 	return all, nil
@@ -73,7 +74,7 @@ func readFile(path string, opts Options) (*Seeds, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading corpus file %s: %w", path, err)
 		}
-		return &Seeds{Inputs: []*corpus.Input{in}}, nil
+		return &Seeds{Inputs: []*corpus.Input{in}, Frames: []bool{false}}, nil
 	}
 	if !isCapture(data) {
 		return rawPacket(path, data, opts.MaxPacket), nil
@@ -98,6 +99,6 @@ func rawPacket(path string, data []byte, limit int) *Seeds {
 		s.warn("%s: packet has %d bytes: the first %d are kept", path, len(data), limit)
 		data = slices.Clone(data[:limit])
 	}
-	s.add(data)
+	s.add(data, false)
 	return s
 }

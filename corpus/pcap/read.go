@@ -54,6 +54,9 @@ type Seeds struct {
 	// Inputs have one step each, whose packet starts with an Ethernet header, unless the
 	// capture is of payload (see Form).
 	Inputs []*corpus.Input
+	// Frames says of each of them whether it is a captured frame, and not payload, a
+	// corpus file's or the bytes of a file. See Carried for targets that take payload.
+	Frames []bool
 	// Raw says that they are no capture's but the bytes of files, by ReadPath.
 	Raw bool
 	// Warnings say in one line each what was cut, skipped or ignored.
@@ -64,7 +67,8 @@ func (s *Seeds) warn(format string, args ...any) {
 	s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
 }
 
-func (s *Seeds) add(b []byte) {
+func (s *Seeds) add(b []byte, frame bool) {
+	s.Frames = append(s.Frames, frame)
 	s.Inputs = append(s.Inputs, &corpus.Input{Steps: []corpus.Step{{Packet: b}}})
 }
 
@@ -149,7 +153,7 @@ func (s *Seeds) addCaptured(n int, b []byte, link layers.LinkType, limit int) {
 		s.warn("packet %d has %d bytes: the first %d are kept", n, len(b), limit)
 		b = b[:limit:limit]
 	}
-	s.add(b)
+	s.add(b, link != linkTypeUser0)
 }
 
 // next returns packet after packet, then io.EOF.

@@ -49,6 +49,7 @@ func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
 		return nil, err
 	}
 	t.shape.Dictionary = l.dictionary()
+	t.explainLoadedChance()
 	return t, t.addLoadedFeedback(opts.Feedback)
 }
 

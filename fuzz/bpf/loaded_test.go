@@ -284,6 +284,7 @@ func TestRawRun(t *testing.T) {
 		{"on cpu", RawRun{Data: packetWith(1), Flags: FlagOnCPU}, "only raw tracepoints"},
 		{"checksum", RawRun{Data: packetWith(1), Flags: FlagChecksumComplete}, "take an skb"},
 		{"context", RawRun{Data: packetWith(1), Context: []byte{0, 0, 0, 0, 60, 0, 0, 0, 1}}, "byte 8 of ctx_in is 0x1"},
+		{"metadata", RawRun{Data: make([]byte, 600), Context: []byte{0, 2, 0, 0, 0x58, 2, 0, 0}}, "the length of the metadata, is 512, and this kernel takes at most "},
 		{"long context", RawRun{Data: packetWith(1), Context: bytes.Repeat([]byte{1}, 32)}, "ctx_in has 32 bytes, the kernel's structure 24"},
 	} {
 		if _, err := l.Run(test.run); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/cilium/ebpf"
 )
@@ -60,6 +61,8 @@ func (l *Loaded) whyPlace(r *RawRun) string {
 		return fmt.Sprintf("data in ctx_in, the length of the metadata, is %d, and data_end is %d", at(xdpOffData), at(xdpOffDataEnd))
 	case at(xdpOffData)%4 != 0:
 		return fmt.Sprintf("data in ctx_in, the length of the metadata, is %d, and has to be a multiple of 4", at(xdpOffData))
+	case at(xdpOffData) > l.mostMeta():
+		return fmt.Sprintf("data in ctx_in, the length of the metadata, is %d, and this kernel takes at most %d", at(xdpOffData), l.mostMeta())
 	case at(xdpOffQueue) != 0:
 		return fmt.Sprintf("rx_queue_index in ctx_in is %d: it needs an ingress_ifindex with so many queues, and lo has one", at(xdpOffQueue))
 	case at(xdpOffMeta) != 0:
@@ -68,4 +71,14 @@ func (l *Loaded) whyPlace(r *RawRun) string {
 		return fmt.Sprintf("egress_ifindex in ctx_in is %d and has to be 0: only programs of a devmap have one, and they are not run", at(xdpOffEgress))
 	}
 	return ""
+}
+
+// mostMeta returns the largest metadata of an XDP program, in bytes, without bound
+// where it cannot be measured.
+func (l *Loaded) mostMeta() int {
+	limits, err := l.row.limits(l.spec)
+	if err != nil {
+		return math.MaxInt
+	}
+	return limits.Meta
 }

@@ -41,6 +41,10 @@ func (t *Target) explainChance(programs []*ebpf.ProgramSpec) {
 	if t.virtual {
 		t.shape.Chance = slices.DeleteFunc(t.shape.Chance, func(name string) bool { return !strings.HasPrefix(name, "bpf_perf_event") })
 	}
+	t.noteChance()
+}
+
+func (t *Target) noteChance() {
 	if len(t.shape.Chance) > 0 {
 		t.notes = append(t.notes, fmt.Sprintf("the program calls %s: outcomes of one input may differ, so the oracle \"nondeterministic\" is off unless it is switched on", strings.Join(t.shape.Chance, ", ")))
 	}
