@@ -109,7 +109,7 @@ func TestSolvesPuzzles(t *testing.T) {
 	for _, p := range []struct {
 		name  string
 		execs uint64
-	}{{"magic8", 2000}, {"crc", 5000}, {"key", 5000}} {
+	}{{"magic8", 2000}, {"crc", 5000}, {"key", 5000}, {"lengths", 5000}} {
 		t.Run(p.name, func(t *testing.T) {
 			target, judge := openPuzzle(t, p.name)
 			got, err := solvePuzzle(t.Context(), target, judge, all, 1, p.execs)
