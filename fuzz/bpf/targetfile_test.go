@@ -259,6 +259,8 @@ func TestDocumentedErrors(t *testing.T) {
 		"maps:\n  routes:\n    - {key: 10.0.0.0/33, value: 1}\n",
 		"maps:\n  hits:\n    - {key: 2, value: 1}\n",
 		"maps:\n  socks:\n    - {key: 0, value: 1}\n",
+		"fuzz_maps:\n  vips:\n    key: {prot: 17}\n",
+		"fuzz_maps:\n  vips:\n    key: {port: {min: 3, max: 1}}\n",
 		"contexts:\n  - {ingress_ifindex: 2}\n",
 		"max_steps: 2000\n",
 	}
@@ -290,6 +292,9 @@ func setUpFrom(text string) error {
 	}
 	shape, err := newShape(spec, spec.Programs["entry"], testLimits)
 	if err != nil {
+		return err
+	}
+	if err := (&Target{spec: spec, shape: shape}).fuzzMaps(file.FuzzMaps); err != nil {
 		return err
 	}
 	_, err = file.EncodeContexts(shape)
