@@ -87,12 +87,12 @@ func TestEveryTypeRunsOrSaysWhyNot(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				t.Logf("%s runs", row.kind)
+				t.Logf("%s is supported", row.kind)
 				return
 			}
 			kind, answer, _ := unrunnable(prog)
 			if err == nil {
-				t.Fatalf("runs as %s", row.kind)
+				t.Fatalf("taken as %s", row.kind)
 			}
 			for _, part := range []string{"type " + kind, answer, tt.want} {
 				if !strings.Contains(err.Error(), part) {
