@@ -16,6 +16,11 @@ type Entry struct {
 	Input *Input
 	// Cover is the feature vector of the input alone.
 	Cover []byte
+	// Further are its further features; empty unless the entry is kept for them, or had
+	// them told.
+	Further cover.Further
+	// Extra says that it is kept for these: others cover all that it covers.
+	Extra bool
 }
 
 // Corpus is the set of entries that all workers share. It is safe for concurrent
@@ -25,6 +30,8 @@ type Corpus struct {
 	entries  []*Entry
 	seen     *cover.Seen
 	owners   []uint32                 // how many entries have each bit of the feature vector
+	further  cover.Further            // of all entries
+	rare     [cover.MaxFurther]uint32 // how many entries have each further feature
 	snapshot atomic.Pointer[Snapshot] // nil after a change, until somebody asks
 }
 
@@ -44,6 +51,22 @@ func (c *Corpus) Add(in *Input, features []byte) (*Entry, bool) {
 	return c.add(in, features), true
 }
 
+// AddFurther keeps a copy of in if it has a further feature that no entry has, and
+// reports whether it did. There are never more such entries than features,
+// cover.MaxFurther.
+func (c *Corpus) AddFurther(in *Input, features []byte, further *cover.Further) (*Entry, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !further.Adds(&c.further) {
+		return nil, false
+	}
+	e := &Entry{Input: in.Clone(), Cover: bytes.Clone(features), Further: *further, Extra: !c.seen.Adds(features)}
+	c.further.Merge(further)
+	further.Each(func(i int) { c.rare[i]++ })
+	c.append(e)
+	return e, true
+}
+
 // Force keeps a copy of in whatever it covers, so that there is something to
 // mutate where a program has no edges that any seed reaches.
 func (c *Corpus) Force(in *Input, features []byte) *Entry {
@@ -54,11 +77,17 @@ func (c *Corpus) Force(in *Input, features []byte) *Entry {
 
 func (c *Corpus) add(in *Input, features []byte) *Entry {
 	e := &Entry{Input: in.Clone(), Cover: bytes.Clone(features)}
-	c.entries = append(c.entries, e)
-	c.seen.Merge(features)
-	eachBit(features, func(bit int) { c.owners[bit]++ })
-	c.snapshot.Store(nil)
+	c.append(e)
 	return e
+}
+
+func (c *Corpus) append(e *Entry) {
+	c.entries = append(c.entries, e)
+	c.seen.Merge(e.Cover)
+	if !e.Extra { // what is kept for other reasons makes no branch less rare
+		eachBit(e.Cover, func(bit int) { c.owners[bit]++ })
+	}
+	c.snapshot.Store(nil)
 }
 
 // Snapshot returns the corpus as it stands. It never changes.
@@ -68,7 +97,7 @@ func (c *Corpus) Snapshot() *Snapshot {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := newSnapshot(c.entries, c.owners, c.seen)
+	s := c.weigh()
 	c.snapshot.Store(s)
 	return s
 }
@@ -87,23 +116,45 @@ const recent = 8
 // Weights are fixed-point numbers with one unit of rarityUnit. An entry's weight is one unit, plus
 // one unit divided by the number of owners for each bit that it has, so that the
 // only way to a branch is tried as often as all ways to a well-trodden one
-// together; the newest entries count recentFactor times.
+// together; the newest entries count recentFactor times. Of entries that are kept for
+// further features, these are the bits, and what they weigh together is at most a
+// furtherShare of what the others do: however many there are, edges come first.
 const (
 	rarityUnit   = 1 << 16
 	recentFactor = 4
+	furtherShare = 2
 )
 
-func newSnapshot(entries []*Entry, owners []uint32, seen *cover.Seen) *Snapshot {
-	s := &Snapshot{entries: entries[:len(entries):len(entries)], upTo: make([]uint64, len(entries)), seen: bytes.Clone(seen.Bytes())}
-	sum := uint64(0)
-	for i, e := range entries {
-		weight := uint64(rarityUnit)
-		eachBit(e.Cover, func(bit int) { weight += rarityUnit / uint64(owners[bit]) })
-		if len(entries)-i <= recent {
-			weight *= recentFactor
+// weigh makes a snapshot. The caller holds mu.
+func (c *Corpus) weigh() *Snapshot {
+	n := len(c.entries)
+	s := &Snapshot{entries: c.entries[:n:n], upTo: make([]uint64, n), seen: bytes.Clone(c.seen.Bytes())}
+	sum, extra := uint64(0), uint64(0)
+	newer := 0 // entries that are not extra, behind the one at hand
+	for i := n - 1; i >= 0; i-- {
+		e, weight := c.entries[i], uint64(rarityUnit)
+		if e.Extra {
+			e.Further.Each(func(i int) { weight += rarityUnit / uint64(c.rare[i]) })
+			extra += weight
+		} else {
+			eachBit(e.Cover, func(bit int) { weight += rarityUnit / uint64(c.owners[bit]) })
+			if newer++; newer <= recent {
+				weight *= recentFactor
+			}
+			sum += weight
 		}
-		sum += weight
-		s.upTo[i] = sum
+		s.upTo[i] = weight
+	}
+	limit := max(sum/furtherShare, 1)
+	total := uint64(0)
+	for i, e := range c.entries {
+		weight := s.upTo[i]
+		if e.Extra && extra > limit {
+			// Weights fit in 30 bits, and their sums in 40.
+			weight = max(weight*(limit>>8)/max(extra>>8, 1), 1)
+		}
+		total += weight
+		s.upTo[i] = total
 	}
 	return s
 }

@@ -143,7 +143,9 @@ func (u *unattributed) adds(features []byte, seen *cover.Seen) bool {
 // keep adds an input that covered features to the corpus, runs it once more to
 // see whether it does so again, and has it judged by every oracle.
 func (w *worker) keep(ctx context.Context, in *corpus.Input, features []byte) error {
-	w.seen.Merge(features)
+	if w.seen.Merge(features) > 0 {
+		w.more.grown()
+	}
 	entry, added := w.run.corpus.Add(in, features)
 	if !added {
 		return nil // another worker was first

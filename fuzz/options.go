@@ -30,6 +30,11 @@ type Options struct {
 	Solve solve.Options
 	// NoScores keeps batches from being scored by how near inputs come to that.
 	NoScores bool
+	// FurtherAfter is after how many executions of a worker without a new edge further
+	// features count (see cover.Domain), or as many as it took to the last one where
+	// these are more; 0 means a million. NoFurther keeps them from ever counting.
+	FurtherAfter uint64
+	NoFurther    bool
 	// Judge holds the oracles; nil judges nothing.
 	Judge *triage.Judge
 	// Sample n makes one input in n, besides those that reach something new, be
@@ -66,6 +71,9 @@ func (o Options) withDefaults() Options {
 	o.Workers = max(o.Workers, 1)
 	if o.Sample <= 0 {
 		o.Sample = defaultSample
+	}
+	if o.FurtherAfter == 0 {
+		o.FurtherAfter = defaultFurtherAfter
 	}
 	if o.ProgressEvery <= 0 {
 		o.ProgressEvery = defaultProgressEvery

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 type Result struct {
 	Stats    Stats
 	Findings []*triage.Finding
-	// Entries are the corpus at the end, in the order in which they were found.
+	// Entries are the corpus at the end, in the order in which they were found, without
+	// those that are kept for further features alone.
 	Entries []*corpus.Entry
 }
 
@@ -175,6 +177,7 @@ func (r *run) stats() Stats {
 		Edges: r.target.Table().Count(snapshot.Seen()), Total: r.target.Table().Observable(),
 		Corpus: int(r.keeper.kept.Load()), Findings: r.findings.len(),
 	}
+	s.Further = len(snapshot.Entries()) - len(covering(snapshot))
 	s.Newest = s.Elapsed - time.Duration(r.newest.Load())
 	for _, w := range r.workers {
 		s.Execs += w.execs.Load()
@@ -205,5 +208,10 @@ func stability(unstable, seen []byte) float64 {
 }
 
 func (r *run) result() *Result {
-	return &Result{Stats: r.stats(), Findings: r.findings.list(), Entries: r.corpus.Snapshot().Entries()}
+	return &Result{Stats: r.stats(), Findings: r.findings.list(), Entries: covering(r.corpus.Snapshot())}
+}
+
+// covering returns the entries without those that are kept for further features alone.
+func covering(s *corpus.Snapshot) []*corpus.Entry {
+	return slices.DeleteFunc(slices.Clone(s.Entries()), func(e *corpus.Entry) bool { return e.Extra })
 }

@@ -15,6 +15,9 @@ type Stats struct {
 	Edges, Total int
 	// Corpus counts entries that are kept, on disk where there is one.
 	Corpus int
+	// Further counts the entries in memory that cover no more than others and are kept
+	// for further features, at most cover.MaxFurther.
+	Further int
 	// Newest is the time since the newest entry was found.
 	Newest time.Duration
 	// Solved counts comparisons that went the other way because the bytes that decide

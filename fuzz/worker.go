@@ -27,6 +27,7 @@ type worker struct {
 	fail  *failures
 	solve *solving // nil where the executor is no Comparer
 	score *scoring // nil where it is no Scorer
+	more  further
 
 	seen     *cover.Seen     // what the worker knows: at least its snapshot
 	noted    [2]unattributed // of batches without and with shared state
@@ -54,6 +55,7 @@ func newWorker(r *run, index int) *worker {
 	w.seen = cover.NewSeen(r.target.Table().Len())
 	w.fail = newFailures(w)
 	w.sampleIn = w.sampleStep()
+	w.more.worker = w
 	w.each = r.opts.Judge.EveryNeeds() &^ (corpus.HaveRet | corpus.HavePacket)
 	return w
 }
@@ -95,6 +97,7 @@ func (w *worker) round(ctx context.Context) error {
 	if err := w.score.turn(); err != nil {
 		return err
 	}
+	w.more.turn()
 	w.fill(batch, int(limit))
 	w.run.unclaim(limit - uint64(len(batch.Slots()))) // or a sequence took a few more
 	if w.each != 0 {
@@ -106,6 +109,7 @@ func (w *worker) round(ctx context.Context) error {
 	w.execs.Add(uint64(len(batch.Slots())))
 	fresh := w.seen.Adds(w.exec.Cover()) && w.notedBy(batch).adds(w.exec.Cover(), w.seen)
 	w.judge(batch) // reads outcomes, so before anything runs alone
+	w.more.note(batch)
 	if fresh {
 		w.cover = append(w.cover[:0], w.exec.Cover()...)
 		if err := w.attribute(ctx, batch); err != nil {
@@ -113,6 +117,9 @@ func (w *worker) round(ctx context.Context) error {
 		}
 	}
 	if err := w.investigate(ctx, batch); err != nil {
+		return err
+	}
+	if err := w.more.look(ctx, batch); err != nil {
 		return err
 	}
 	return w.judgeSample(ctx, batch)
@@ -154,6 +161,10 @@ func (w *worker) roundAlone(ctx context.Context, batch *Batch) error {
 			return err
 		}
 	}
+	w.more.found = w.more.found[:0] // the batch has no outcomes
+	if err := w.more.look(ctx, batch); err != nil {
+		return err
+	}
 	return w.judgeSample(ctx, batch)
 }
 
@@ -178,8 +189,11 @@ func (w *worker) fill(batch *Batch, limit int) {
 	snapshot := w.run.corpus.Snapshot()
 	if snapshot != w.snapshot {
 		w.snapshot = snapshot
-		if w.seen.Merge(snapshot.Seen()) > 0 && w.solve != nil {
-			w.solve.stale = true
+		if w.seen.Merge(snapshot.Seen()) > 0 {
+			w.more.grown()
+			if w.solve != nil {
+				w.solve.stale = true
+			}
 		}
 	}
 	batch.Reset()

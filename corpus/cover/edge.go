@@ -65,6 +65,10 @@ type Edge struct {
 	// Via lists indices of edges in the Table, one of which is hit exactly when
 	// this edge is.
 	Via []int
+	// Program is set on the entry of a program, as against that of a function it calls.
+	Program bool
+	// Updates is set where a map is changed on the way from here to the next branch.
+	Updates bool
 	// Skipped says why the edge cannot be observed; "" when it can.
 	Skipped string
 }

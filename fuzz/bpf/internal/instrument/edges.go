@@ -48,10 +48,37 @@ func (p *Plan) addEdges(fn *function) {
 				e.place, e.room = before, fn.usage.Before(flow.From)
 			}
 		}
-		e.ID = edgeID(&e.Edge)
+		e.ID, e.Program, e.Updates = edgeID(&e.Edge), flow.From < 0 && fn.main, updates(fn.Func, flow.To)
 		fn.edges = append(fn.edges, len(p.edges))
 		p.edges = append(p.edges, e)
 	}
+}
+
+// updates reports whether a map is changed by a helper from an instruction on, before
+// the next branch.
+func updates(f *cfg.Func, from int) bool {
+	for range f.Blocks { // as many at most: a loop need not have a branch
+		block := &f.Blocks[f.BlockOf[from]]
+		for i := from; i < block.End; i++ {
+			if changesMap(&f.Insns[i]) {
+				return true
+			}
+		}
+		next := max(block.Fall, block.Taken)
+		if next < 0 || min(block.Fall, block.Taken) >= 0 {
+			return false
+		}
+		from = f.Blocks[next].First
+	}
+	return false
+}
+
+func changesMap(ins *asm.Instruction) bool {
+	if !ins.IsBuiltinCall() {
+		return false
+	}
+	effect := helperOf(asm.BuiltinFunc(ins.Constant)).effect
+	return effect == changes || effect == changesKey
 }
 
 func edgeID(e *cover.Edge) uint64 {
