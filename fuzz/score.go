@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -54,9 +55,12 @@ func (s *scoring) turn() error {
 		return nil
 	}
 	if s.sites == nil {
-		sites, err := s.scorer.Scored()
+		sites, short, err := s.scorer.Scored()
 		if err != nil {
 			return fmt.Errorf("asking which comparisons can be scored: %w", err)
+		}
+		if short != "" && s.worker.index == 0 { // it is the same for all workers
+			s.worker.run.opts.Warn(errors.New(short))
 		}
 		s.sites = append(make([]int, 0, 1), sites[:min(len(sites), maxBest)]...)
 		for _, i := range s.sites {

@@ -16,12 +16,12 @@ type toyScorer struct {
 	asked int
 }
 
-func (e *toyScorer) Scored() ([]int, error) {
+func (e *toyScorer) Scored() ([]int, string, error) {
 	sites := make([]int, len(e.toy.table.Comparisons))
 	for i := range sites {
 		sites[i] = i
 	}
-	return sites, nil
+	return sites, "", nil
 }
 
 func (e *toyScorer) Score(ctx context.Context, scores []Score) error {

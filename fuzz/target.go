@@ -60,8 +60,9 @@ type Comparer interface {
 // comparisons go the other way.
 type Scorer interface {
 	// Scored lists the comparisons, as indices in the target's table and in ascending
-	// order, of which Score can tell. There may be none.
-	Scored() ([]int, error)
+	// order, of which Score can tell. There may be none. Where the kernel's limits leave out
+	// some, short says so in one line.
+	Scored() (sites []int, short string, err error)
 	// Score is Run, and brings scores, which has an element for each comparison of
 	// the table, up to date: the Distance that an element has is the one to beat, 0
 	// for comparisons that are of no interest. Elements that no input has beaten keep their

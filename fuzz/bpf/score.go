@@ -107,15 +107,30 @@ func (t *Target) loadScorer(hot *batchInstance, scored instrument.Rung) (*batchI
 	return b, nil
 }
 
-// Scored returns the comparisons that Score can tell of, by their index in the table.
-func (b *batchExecutor) Scored() ([]int, error) {
-	if err := b.openScorer(); err != nil || b.scorer == nil {
-		return nil, err
+// Scored implements fuzz.Scorer.
+func (b *batchExecutor) Scored() (sites []int, short string, err error) {
+	if err := b.openScorer(); err != nil {
+		return nil, "", err
 	}
-	var sites []int
-	for i := range b.scorer.layout.Scores {
-		sites = append(sites, b.scorer.layout.Scores[i].Site)
+	if b.scorer != nil {
+		for i := range b.scorer.layout.Scores {
+			sites = append(sites, b.scorer.layout.Scores[i].Site)
+		}
+		slices.Sort(sites)
 	}
-	slices.Sort(sites)
-	return sites, nil
+	return sites, b.explainScores(len(sites)), nil
+}
+
+// explainScores says why fewer comparisons are scored than there would be at the top of
+// the ladder; "" where none are missing.
+func (b *batchExecutor) explainScores(scored int) string {
+	t := b.target()
+	all := len(t.plan.CoverLayout(t.step.Rung, instrument.Full, b.hot.batch).Scores)
+	switch {
+	case scored >= all:
+		return ""
+	case scored == 0:
+		return "the kernel accepts no code of this program that scores how near comparisons are to going the other way: computed values are found by mutation alone"
+	}
+	return fmt.Sprintf("how near they are to going the other way is scored for %d of %d comparisons: with more the verifier's limits are near", scored, all)
 }

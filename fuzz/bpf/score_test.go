@@ -80,7 +80,7 @@ func TestScoresOfEveryJump(t *testing.T) {
 			if err := b.Score(t.Context(), scores); err != nil {
 				t.Fatal(err)
 			}
-			if scored, err := b.Scored(); err != nil || len(scored) != len(sites)-1 {
+			if scored, short, err := b.Scored(); err != nil || short != "" || len(scored) != len(sites)-1 {
 				t.Fatalf("%d of %d comparisons are scored, %v", len(scored), len(sites), err)
 			}
 			for i := range want {
@@ -164,7 +164,7 @@ func scoresAlike(t *testing.T, b *batchExecutor) int {
 			t.Errorf("with scores a batch covers\n%x, without\n%x", b.Cover(), covered)
 		}
 	}
-	sites, err := b.Scored()
+	sites, _, err := b.Scored()
 	if err != nil {
 		t.Fatal(err)
 	}

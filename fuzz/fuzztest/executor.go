@@ -131,11 +131,11 @@ func (e *executor) begin() {
 }
 
 // Scored implements fuzz.Scorer; there is nothing to score where the executor cannot.
-func (e *executor) Scored() ([]int, error) {
+func (e *executor) Scored() ([]int, string, error) {
 	if s, ok := e.Executor.(fuzz.Scorer); ok {
 		return s.Scored()
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
 // Score implements fuzz.Scorer.
