@@ -124,6 +124,28 @@ func TestMinimise(t *testing.T) {
 	}
 }
 
+// A failure after three of nine steps, in their order and far apart, keeps these three:
+// steps go one by one where they do not go together, and each is then made smaller.
+func TestMinimiseSequences(t *testing.T) {
+	in := &corpus.Input{}
+	for i := range 9 {
+		in.Steps = append(in.Steps, corpus.Step{Packet: append([]byte{byte('a' + i)}, bytes.Repeat([]byte{7}, 40)...)})
+	}
+	fails := func(in *corpus.Input) (bool, error) {
+		wanted := "bei"
+		for i := range in.Steps {
+			if p := in.Steps[i].Packet; len(p) > 0 && wanted != "" && p[0] == wanted[0] {
+				wanted = wanted[1:]
+			}
+		}
+		return wanted == "", nil
+	}
+	got, err := Minimise(in, fails)
+	if want := inputOf([]byte("b"), []byte("e"), []byte("i")); err != nil || !got.Equal(want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func TestMinimiseKeepsTheBestWhenInterrupted(t *testing.T) {
 	stop := errors.New("stop")
 	last := large().Len()

@@ -176,3 +176,28 @@ func TestSeedsWithContexts(t *testing.T) {
 		t.Error("without seeds the contexts are lost")
 	}
 }
+
+// A sequence that was written as one capture comes back as that sequence.
+func TestSequenceThroughCapture(t *testing.T) {
+	want := packets("syn, from a client", "syn ack, from a server", "ack, from that client", "syn, from a client")
+	var capture bytes.Buffer
+	if err := pcap.Write(&capture, want, pcap.Frames); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "sequence.pcap")
+	if err := os.WriteFile(path, capture.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := readInputs(path, func(err error) { t.Error(err) })
+	if err != nil || len(all) != len(want.Steps) {
+		t.Fatalf("%d inputs, %v", len(all), err)
+	}
+	if got := asSequence(path, all); len(got) != 1 || !got[0].in.Equal(want) {
+		t.Errorf("got %+v", got)
+	}
+	s := seeds{shape: &corpus.Shape{Packet: corpus.Bounds{Min: 14, Max: 100}, MaxSteps: 4}}
+	s.addAll(all)
+	if n := len(s.inputs); n != len(want.Steps)+1 || !s.inputs[n-1].Equal(want) {
+		t.Errorf("as seeds they are %+v", s.inputs)
+	}
+}
