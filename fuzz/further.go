@@ -12,8 +12,10 @@ import (
 const (
 	// defaultFurtherAfter is how many executions without a new edge are few.
 	defaultFurtherAfter = 1_000_000
+	// furtherEvery says that the outcomes of one batch in so many are looked through.
+	furtherEvery = 4
 	// furtherSample says that one input in so many is run alone for features that
-	// batches do not show. It then costs about a hundredth of the rate.
+	// batches do not show. Such a run costs as much as dozens in a batch.
 	furtherSample = 4096
 )
 
@@ -25,8 +27,9 @@ type further struct {
 	newest uint64        // executions when the last edge or loop count was new
 	tried  cover.Further // of batches; an input was run alone for each
 	known  cover.Further // of inputs that ran alone
-	found  []int         // inputs of the batch that may have something new
-	next   int           // inputs until the next one of the sample
+	rounds int
+	found  []int // inputs of the batch that may have something new
+	next   int   // inputs until the next one of the sample
 }
 
 // grown is told of each new edge or loop count.
@@ -45,6 +48,9 @@ func (f *further) turn() {
 func (f *further) note(batch *Batch) {
 	f.found = f.found[:0]
 	if !f.on {
+		return
+	}
+	if f.rounds++; f.rounds%furtherEvery != 0 {
 		return
 	}
 	for i := range batch.Len() {

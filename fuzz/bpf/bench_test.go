@@ -73,7 +73,8 @@ func BenchmarkWays(b *testing.B) {
 		} {
 			b.Run(name+"/"+way.name, func(b *testing.B) { benchWork(b, way.open) })
 		}
-		b.Run(name+"/"+BenchLoop, func(b *testing.B) { benchEngine(b, small) })
+		b.Run(name+"/"+BenchLoop, func(b *testing.B) { benchEngine(b, small, fuzz.Options{NoFurther: true}) })
+		b.Run(name+"/"+BenchLoop+", further features", func(b *testing.B) { benchEngine(b, small, fuzz.Options{FurtherAfter: 1}) })
 	}
 }
 
@@ -134,18 +135,18 @@ func workMutate(t *Target) opener {
 
 // benchEngine reports the processor time of one of b.N executions of the engine, that
 // of all threads.
-func benchEngine(b *testing.B, target *Target) {
+func benchEngine(b *testing.B, target *Target, opts fuzz.Options) {
 	if b.N < 1000 {
 		return
 	}
 	b.ReportAllocs()
-	judge := newJudge(b, target)
+	opts.Seed, opts.Execs, opts.Judge = 1, uint64(b.N), newJudge(b, target)
 	b.ResetTimer()
 	before, err := cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := fuzz.Run(b.Context(), target, fuzz.Options{Seed: 1, Execs: uint64(b.N), Judge: judge}); err != nil {
+	if _, err := fuzz.Run(b.Context(), target, opts); err != nil {
 		b.Fatal(err)
 	}
 	used, err := cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID)
