@@ -57,11 +57,11 @@ race:
 differential:
 	BPFFUZZ_DIFFERENTIAL=1 $(GO) test -count=1 -run '^TestBatchRuns' $(PACKAGE)
 
-# builds tries the counters of native mode in every way to build a test; test leaves out
-# those that build the standard library another time.
+# builds tries the counters of native mode in every way to build a test, and a fuzz test
+# with -race; test leaves out what builds the standard library another time.
 .PHONY: builds
 builds:
-	BPFFUZZ_BUILDS=1 $(GO) test -count=1 -run '^TestCounterBuilds' ./fuzz/fuzztest
+	BPFFUZZ_BUILDS=1 $(GO) test -count=1 -run '^Test(Counter|Race)Build' ./fuzz/fuzztest
 
 .PHONY: bench
 bench:

@@ -12,8 +12,8 @@ const encodingVersion = 1
 // maxSteps is the largest number of steps that an encoding holds.
 const maxSteps = 256
 
-// maxMaps is the largest number of map entries that an encoding holds.
-const maxMaps = 255
+// MaxMapEntries is the largest number of map entries that an encoding holds.
+const MaxMapEntries = 255
 
 // Encode writes an input as bytes: the version; the number of map entries in one
 // byte and, for each, its map's name, key and value; the number of steps less
@@ -29,7 +29,7 @@ func Encode(in *Input) []byte {
 
 // AppendEncode appends the encoding of an input to b.
 func AppendEncode(b []byte, in *Input) []byte {
-	steps, maps := in.Steps[:min(len(in.Steps), maxSteps)], in.Maps[:min(len(in.Maps), maxMaps)]
+	steps, maps := in.Steps[:min(len(in.Steps), maxSteps)], in.Maps[:min(len(in.Maps), MaxMapEntries)]
 	if len(steps) == 0 {
 		steps = make([]Step, 1)
 	}

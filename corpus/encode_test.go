@@ -51,8 +51,8 @@ func TestEncodeLimits(t *testing.T) {
 	if got := Decode(Encode(&Input{Steps: make([]Step, 300)})); len(got.Steps) != maxSteps {
 		t.Errorf("300 steps decode to %d, want %d", len(got.Steps), maxSteps)
 	}
-	if got := Decode(Encode(&Input{Maps: make([]MapEntry, 300)})); len(got.Maps) != maxMaps {
-		t.Errorf("300 map entries decode to %d, want %d", len(got.Maps), maxMaps)
+	if got := Decode(Encode(&Input{Maps: make([]MapEntry, 300)})); len(got.Maps) != MaxMapEntries {
+		t.Errorf("300 map entries decode to %d, want %d", len(got.Maps), MaxMapEntries)
 	}
 }
 

@@ -113,7 +113,11 @@ func (s *scaffold) say(u *ui) {
 	for _, path := range s.sources() {
 		u.say("%s: go test wants no C files beside Go files: write //go:build ignore in its first line", path)
 	}
-	u.say("fuzz it with: cd %s && sudo go test -fuzz %s", report.ShellWord(s.dir), s.funcName())
+	there := ""
+	if s.dir != "." {
+		there = "cd " + report.ShellWord(s.dir) + " && "
+	}
+	u.say("fuzz it with: %ssudo go test -fuzz %s", there, s.funcName())
 }
 
 const module = "github.com/bpffuzz/bpffuzz"

@@ -155,3 +155,19 @@ func TestFlight(t *testing.T) {
 		t.Error("an input that does not fit is pending")
 	}
 }
+
+// TestFlightHasRoom: the largest input that obeys a shape fits, entries of maps included.
+func TestFlightHasRoom(t *testing.T) {
+	shape := &corpus.Shape{
+		Packet: corpus.Bounds{Max: 100}, ContextSize: 20, MaxSteps: 2,
+		Maps: []corpus.MapShape{{Name: "small", KeySize: 4, ValueSize: 4}, {Name: "large", KeySize: 16, ValueSize: 100}},
+	}
+	step := corpus.Step{Packet: make([]byte, 100), Context: make([]byte, 20), Chance: make([]byte, chanceRoom)}
+	in := &corpus.Input{Steps: []corpus.Step{step, step}}
+	for range corpus.MaxMapEntries {
+		in.Maps = append(in.Maps, corpus.MapEntry{Map: "large", Key: make([]byte, 16), Value: make([]byte, 100)})
+	}
+	if got, room := len(corpus.Encode(in)), encodedRoom(shape); got > room {
+		t.Errorf("%d bytes, and room for %d", got, room)
+	}
+}

@@ -87,8 +87,16 @@ func mapFlights(f *os.File, n, room int) ([]*flight, error) {
 	return flights, nil
 }
 
-// encodedRoom bounds the encoding of an input that obeys a shape, without map entries.
+// encodedRoom bounds the encoding of an input that obeys a shape, with as many entries
+// of its maps as an encoding holds, up to 16 MiB of them: memory that is not written is
+// not there.
 func encodedRoom(shape *corpus.Shape) int {
-	const perStep = 4*4 + 3*4
-	return 3 + max(shape.MaxSteps, 1)*(perStep+shape.Packet.Max+shape.Meta.Max+shape.ContextSize+chanceRoom)
+	const perStep, perEntry = 4*4 + 3*4, 3 * 4
+	entry := 0
+	for i := range shape.Maps {
+		m := &shape.Maps[i]
+		entry = max(entry, perEntry+len(m.Name)+m.KeySize+m.ValueSize)
+	}
+	return 3 + min(corpus.MaxMapEntries*entry, 16<<20) +
+		max(shape.MaxSteps, 1)*(perStep+shape.Packet.Max+shape.Meta.Max+shape.ContextSize+chanceRoom)
 }

@@ -109,3 +109,16 @@ func TestGoTest(t *testing.T) {
 		t.Errorf("events say that %q failed:\n%s", failed, out)
 	}
 }
+
+// TestRaceBuild: a race between workers fails a test that is built with -race.
+func TestRaceBuild(t *testing.T) {
+	if os.Getenv("BPFFUZZ_BUILDS") == "" {
+		t.Skip("builds the standard library another time: set BPFFUZZ_BUILDS=1")
+	}
+	g := newTargetsTest(t)
+	code, out := g.goTest("-race", "-run=^$", "-fuzz=^FuzzRace$", "-fuzztime=2000x", "-parallel=2")
+	if code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	g.expect(out, "WARNING: DATA RACE", "FuzzRace.func1", "--- FAIL: FuzzRace")
+}

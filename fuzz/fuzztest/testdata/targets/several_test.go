@@ -52,3 +52,10 @@ func FuzzDiffSecond(f *testing.F) { diff(f, pass(), magic.Spec(4)) }
 func diff(f *testing.F, a, b *ebpf.CollectionSpec) {
 	fuzztest.Diff(f, fuzztest.Target{Spec: a, Seed: 1, MaxSteps: 1}, fuzztest.Target{Spec: b, Seed: 1, MaxSteps: 1}, nil)
 }
+
+// FuzzRace has workers that write to the same word without a lock.
+func FuzzRace(f *testing.F) {
+	calls := 0
+	fuzztest.Run(f, target(), func(*fuzztest.T, *corpus.Input, *corpus.Outcome) { calls++ })
+	f.Logf("%d calls", calls)
+}
