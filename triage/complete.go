@@ -26,7 +26,7 @@ func newChecksumComplete(*corpus.Shape) Relation {
 }
 
 // completeTwin makes the twin with the flag; an input that has it is its own.
-func completeTwin(dst, src *corpus.Input) bool {
+func completeTwin(dst, src *corpus.Input, _ *corpus.Outcome) bool {
 	*dst = *src.Clone()
 	added := false
 	for i := range dst.Steps {

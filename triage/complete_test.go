@@ -12,7 +12,7 @@ func TestChecksumComplete(t *testing.T) {
 	r := newChecksumComplete(nil)
 	src := &corpus.Input{Steps: []corpus.Step{{Packet: []byte{1}}, {Flags: corpus.ChecksumComplete}}}
 	var twin corpus.Input
-	if !r.Twin(&twin, src) {
+	if !r.Twin(&twin, src, nil) {
 		t.Fatal("no twin")
 	}
 	for i := range twin.Steps {
@@ -23,7 +23,7 @@ func TestChecksumComplete(t *testing.T) {
 	if src.Steps[0].Flags != 0 {
 		t.Error("the input was changed")
 	}
-	if r.Twin(&corpus.Input{}, &twin) {
+	if r.Twin(&corpus.Input{}, &twin, nil) {
 		t.Error("an input that has the flag in each step has a twin")
 	}
 	answer := func(errno syscall.Errno) *corpus.Outcome {

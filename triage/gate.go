@@ -12,7 +12,7 @@ type gate struct {
 	// legal and kept have a bit for each return value from -1 on: that it is right,
 	// and that the packet matters then. Programs hardly ever return another one.
 	legal, kept uint64
-	packets     *checksums
+	packets     *survival
 }
 
 // newGate joins what is known of the oracles; others are left out.

@@ -180,7 +180,7 @@ func (j *Judge) relate(ctx context.Context, rerun Rerun, in *corpus.Input, v *ve
 		}
 		second := same
 		if r.Twin != nil || same == nil {
-			out, err := runTwin(ctx, rerun, in, r, j.needOf(name))
+			out, err := runTwin(ctx, rerun, in, v.out, r, j.needOf(name))
 			if err != nil {
 				return err
 			}
@@ -199,12 +199,12 @@ func (j *Judge) relate(ctx context.Context, rerun Rerun, in *corpus.Input, v *ve
 	return nil
 }
 
-// runTwin runs the twin of in; nil means that it has none.
-func runTwin(ctx context.Context, rerun Rerun, in *corpus.Input, r *Relation, want corpus.Have) (*corpus.Outcome, error) {
+// runTwin runs the twin of in, which gave first; nil means that it has none.
+func runTwin(ctx context.Context, rerun Rerun, in *corpus.Input, first *corpus.Outcome, r *Relation, want corpus.Have) (*corpus.Outcome, error) {
 	twin := in
 	if r.Twin != nil {
 		twin = &corpus.Input{}
-		if !r.Twin(twin, in) {
+		if !r.Twin(twin, in, first) {
 			return nil, nil
 		}
 	}

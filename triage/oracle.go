@@ -36,7 +36,7 @@ type Oracle struct {
 	// when a judge is made.
 	Returns func(ret uint32) bool
 	// packets may be nil. Otherwise it has the last word on a packet.
-	packets *checksums
+	packets *survival
 }
 
 // Relation judges an input together with its twin.
@@ -44,9 +44,9 @@ type Relation struct {
 	Name string
 	Need corpus.Have
 	When Cadence
-	// Twin writes the twin of src into dst, a fresh Input, and reports whether there
-	// is one. Nil means the same input again.
-	Twin func(dst, src *corpus.Input) bool
+	// Twin writes the twin of src, which gave out, into dst, a fresh Input, and reports
+	// whether there is one. Nil means the same input again.
+	Twin func(dst, src *corpus.Input, out *corpus.Outcome) bool
 	// Judge gets the outcomes of the input and of its twin, both from the initial state.
 	Judge func(a, b *corpus.Outcome) error
 }

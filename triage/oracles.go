@@ -44,13 +44,15 @@ func builtins() []builtin {
 			fits: func(s *corpus.Shape) bool { return slices.ContainsFunc(s.Verdicts, isAborted) }, oracle: newAborted,
 		},
 		{
-			name: "checksum-broken", on: always,
-			fits: func(s *corpus.Shape) bool { return s.Packet.Max > 0 && !s.Payload && !s.NoResult }, oracle: newChecksum,
+			name: "checksum-broken", on: always, fits: givesFrames, oracle: newChecksum,
 		},
+		{name: "lengths-broken", on: always, fits: givesFrames, oracle: newLengths},
 		{
 			name: "checksum-complete",
 			fits: func(s *corpus.Shape) bool { return s.Flags&corpus.ChecksumComplete != 0 }, relation: newChecksumComplete,
 		},
+		{name: "ttl-kept", fits: sendsPackets, oracle: newTTLKept},
+		{name: "ttl", on: always, fits: givesFrames, relation: newTTL},
 		{name: "nondeterministic", on: isDetermined, fits: always, relation: newNondeterministic},
 	}
 }
@@ -58,6 +60,9 @@ func builtins() []builtin {
 // isDetermined reports whether the outcome follows from the input: time and chance
 // in a program are there on purpose.
 func isDetermined(s *corpus.Shape) bool { return len(s.Chance) == 0 }
+
+// givesFrames reports whether programs take frames and give them back.
+func givesFrames(s *corpus.Shape) bool { return s.Packet.Max > 0 && !s.Payload && !s.NoResult }
 
 // OracleNames lists the built-in oracles and relations.
 func OracleNames() []string {

@@ -111,11 +111,11 @@ func TestOracleOptions(t *testing.T) {
 		want    string // names of the judge
 		wantErr string
 	}{
-		{"defaults", xdpShape(), OracleOptions{}, "errno verdict checksum-broken nondeterministic", ""},
-		{"no closed set", open, OracleOptions{}, "errno checksum-broken nondeterministic", ""},
-		{"on and off", xdpShape(), OracleOptions{Enable: map[string]bool{"aborted": true, "verdict": false}}, "errno aborted checksum-broken nondeterministic", ""},
-		{"invariant", tcShape(), OracleOptions{Invariants: []Oracle{invariant}}, "errno verdict checksum-broken mine nondeterministic", ""},
-		{"unknown", xdpShape(), OracleOptions{Enable: map[string]bool{"verdikt": true}}, "", `unknown oracle "verdikt", choose among errno, verdict, aborted, checksum-broken, checksum-complete, nondeterministic`},
+		{"defaults", xdpShape(), OracleOptions{}, "errno verdict checksum-broken lengths-broken ttl nondeterministic", ""},
+		{"no closed set", open, OracleOptions{}, "errno checksum-broken lengths-broken ttl nondeterministic", ""},
+		{"on and off", xdpShape(), OracleOptions{Enable: map[string]bool{"aborted": true, "verdict": false}}, "errno aborted checksum-broken lengths-broken ttl nondeterministic", ""},
+		{"invariant", tcShape(), OracleOptions{Invariants: []Oracle{invariant}}, "errno verdict checksum-broken lengths-broken mine ttl nondeterministic", ""},
+		{"unknown", xdpShape(), OracleOptions{Enable: map[string]bool{"verdikt": true}}, "", `unknown oracle "verdikt", choose among errno, verdict, aborted, checksum-broken, lengths-broken, checksum-complete, ttl-kept, ttl, nondeterministic`},
 		{"meaningless", tcShape(), OracleOptions{Enable: map[string]bool{"aborted": true}}, "", "no meaning for programs of type sched_cls"},
 		{"taken", tcShape(), OracleOptions{Invariants: []Oracle{{Name: "errno"}}}, "", `invariant "errno"`},
 		{"twice", tcShape(), OracleOptions{Invariants: []Oracle{invariant, invariant}}, "", `invariant "mine"`},
@@ -170,7 +170,7 @@ func TestTwinIsRun(t *testing.T) {
 	judged := 0
 	j := NewJudge(nil, []Relation{{
 		Name: "longer", Need: corpus.HavePacket,
-		Twin: func(dst, src *corpus.Input) bool {
+		Twin: func(dst, src *corpus.Input, _ *corpus.Outcome) bool {
 			*dst = *src.Clone()
 			dst.Steps[0].Packet = append(dst.Steps[0].Packet, 0)
 			return len(src.Steps[0].Packet) < 100

@@ -82,8 +82,8 @@ func (d difference) last() int {
 	return 63 - bits.LeadingZeros64(d.low)
 }
 
-// unharmed reports whether comparison.broken has nothing to say, where that can be
-// told without a search for headers and without a sum of the payload. The
+// unharmed reports whether neither comparison.broken nor comparison.overlong has
+// anything to say, where that can be told without a search for headers and without a sum of the payload. The
 // input's checksum and the output's are both right or both wrong when what
 // differs between the packets sums up to nothing.
 func unharmed(before, after []byte) bool {
@@ -119,7 +119,21 @@ func wrapped(before, after []byte) bool {
 	if proto := after[23]; (inner != 0x0800 || proto != 4) && (inner != 0x86dd || proto != 41) {
 		return false
 	}
+	if claims := int(binary.BigEndian.Uint16(after[16:])); claims != len(after)-atIP && claims != grown+claimed(before[atIP:]) {
+		return false
+	}
 	return packet.Valid(after[atIP:atBehind4]) && bytes.Equal(before[atIP:], after[atBehind4:])
+}
+
+// claimed returns how long an IP packet says that it is; 0 where it is cut off.
+func claimed(b []byte) int {
+	switch {
+	case len(b) < 6:
+		return 0
+	case b[0]>>4 == 4:
+		return int(binary.BigEndian.Uint16(b[2:]))
+	}
+	return 40 + int(binary.BigEndian.Uint16(b[4:]))
 }
 
 // bare4 reports whether the IPv4 header of b is one of 20 bytes and of no fragment.

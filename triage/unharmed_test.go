@@ -15,14 +15,20 @@ import (
 // to, whatever programs do to whatever packets.
 func TestUnharmedIsNeverWrong(t *testing.T) {
 	r, seeds := rand.New(rand.NewPCG(3, 4)), unharmedSeeds()
-	var changed, passed, objected int
+	var changed, passed, objected, overlong int
 	for range 300_000 {
 		before, after := randomPair(r, seeds)
 		var c comparison
 		_, blame := c.broken(before, after)
+		h, w, length := new(comparison).overlong(before, after)
+		if length != "" {
+			overlong++
+		}
 		switch fast := unharmed(before, after); {
 		case fast && blame != "":
 			t.Fatalf("the checksum %s, which was overlooked:\n%x\n%x", blame, before, after)
+		case fast && length != "":
+			t.Fatalf("%v.%s at %d %s, which was overlooked:\n%x\n%x", h.Layer, w.Field, h.Off, length, before, after)
 		case fast:
 			passed++
 		case blame != "":
@@ -30,8 +36,8 @@ func TestUnharmedIsNeverWrong(t *testing.T) {
 		}
 		changed++
 	}
-	if passed < changed/8 || objected < changed/20 {
-		t.Errorf("%d of %d passed at once, %d were objected to", passed, changed, objected)
+	if passed < changed/8 || objected < changed/20 || overlong < changed/50 {
+		t.Errorf("%d of %d passed at once, the checksums of %d and lengths of %d were objected to", passed, changed, objected, overlong)
 	}
 }
 
@@ -215,6 +221,9 @@ func FuzzUnharmed(f *testing.F) {
 		var c comparison
 		if _, blame := c.broken(before, after); blame != "" && unharmed(before, after) {
 			t.Errorf("the checksum %s, which was overlooked", blame)
+		}
+		if _, w, blame := new(comparison).overlong(before, after); blame != "" && unharmed(before, after) {
+			t.Errorf("%s %s, which was overlooked", w.Field, blame)
 		}
 	})
 }
