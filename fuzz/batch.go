@@ -1,6 +1,9 @@
 package fuzz
 
-import "github.com/bpffuzz/bpffuzz/corpus"
+import (
+	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/journal"
+)
 
 // Room is the size in bytes of each buffer of a slot.
 type Room struct{ Packet, Meta, Context, Chance int }
@@ -17,7 +20,9 @@ type Batch struct {
 	used     int // slots of committed inputs
 	count    int // committed inputs
 	maxSteps int
-	order    []int // see SetOrder
+	order    []int         // see SetOrder
+	lane     *journal.Lane // notes what is committed, nil where nothing is noted
+	noted    int           // inputs
 }
 
 // NewBatch makes a batch of n slots in ordinary memory.
@@ -48,7 +53,28 @@ func NewBatchOver(steps []corpus.Step, maxSteps int) *Batch {
 }
 
 // Reset empties the batch.
-func (b *Batch) Reset() { b.used, b.count, b.order = 0, 0, nil }
+func (b *Batch) Reset() {
+	b.used, b.count, b.order, b.noted = 0, 0, nil, 0
+	b.lane.Begin()
+}
+
+// noteBehind is how many inputs the journal is behind while a batch is filled: bytes
+// that were written a moment ago cannot be copied yet without waiting for them, and later
+// they are no longer in the processor's nearest cache.
+const noteBehind = 8
+
+// note has the journal note the first n inputs.
+func (b *Batch) note(n int) {
+	for ; b.lane != nil && b.noted < n; b.noted++ {
+		b.lane.Add(&b.inputs[b.noted])
+	}
+}
+
+// noteRun says in the journal that the batch runs next.
+func (b *Batch) noteRun() error {
+	b.note(b.count)
+	return b.lane.Run()
+}
 
 // Next returns the input to write next, or nil when the batch is full. It has no
 // steps yet; its Grow and CopyFrom hand out the slots. Calling Next again without
@@ -73,6 +99,7 @@ func (b *Batch) Commit() {
 	b.results[b.count] = corpus.Outcome{Have: b.have, Steps: b.outcomes[b.used : b.used+len(in.Steps)]}
 	b.used += len(in.Steps)
 	b.count++
+	b.note(b.count - noteBehind)
 }
 
 // SetOrder is for executors that put state back only before a batch. Their Run says
@@ -90,6 +117,17 @@ func (b *Batch) Cap() int { return len(b.steps) }
 
 // Len returns the number of committed inputs.
 func (b *Batch) Len() int { return b.count }
+
+// room returns how many bytes a journal needs for any inputs of the batch, but for map
+// entries, which few inputs have.
+func (b *Batch) room() int {
+	n := 0
+	for i := range b.steps {
+		s := &b.steps[i]
+		n += journal.Overhead + cap(s.Packet) + cap(s.Meta) + cap(s.Context) + cap(s.Chance)
+	}
+	return n
+}
 
 // Input returns the i-th committed input; it is valid until Reset.
 func (b *Batch) Input(i int) *corpus.Input { return &b.inputs[i] }

@@ -121,6 +121,8 @@ func (f *failures) investigate(ctx context.Context, in *corpus.Input, failure *t
 		claimed = key
 		return false
 	}
+	w.lane.Hold(in)
+	defer w.lane.Release()
 	found, err := triage.Investigate(ctx, w.alone, w.run.opts.Judge, in.Clone(), opts, known)
 	f.learn(failure.Oracle, found != nil)
 	if claimed != "" {

@@ -6,31 +6,37 @@ import (
 	"sync/atomic"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/journal"
 )
 
 // keeper stores corpus entries off the workers' path: stable storage is slow.
 type keeper struct {
-	keep func(...*corpus.Input) error
-	kept atomic.Int64
+	keep    func(...*corpus.Input) error
+	journal *journal.Journal
+	kept    atomic.Int64
 
 	mu      sync.Mutex
 	pending []*corpus.Input
 	wake    chan struct{}
 }
 
-func newKeeper(keep func(...*corpus.Input) error) *keeper {
-	return &keeper{keep: keep, wake: make(chan struct{}, 1)}
+func newKeeper(opts *Options) *keeper {
+	return &keeper{keep: opts.Keep, journal: opts.Journal, wake: make(chan struct{}, 1)}
 }
 
-// add hands over an entry and returns at once.
-func (k *keeper) add(in *corpus.Input) {
+// add hands over an entry and returns at once: until it is stored the journal has it.
+func (k *keeper) add(in *corpus.Input) error {
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.journal.Entry(in); err != nil {
+		return err
+	}
 	k.pending = append(k.pending, in)
-	k.mu.Unlock()
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
+	return nil
 }
 
 // run stores what add hands over until ctx ends, and then what is left.
@@ -59,5 +65,10 @@ func (k *keeper) flush() error {
 		return err
 	}
 	k.kept.Add(int64(len(inputs)))
-	return nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.pending) > 0 {
+		return nil // the journal has those as well
+	}
+	return k.journal.Stored()
 }

@@ -38,10 +38,12 @@ func (w *worker) start(ctx context.Context) error {
 	if w.run.corpus.Snapshot().Len() == 0 {
 		in := &corpus.Input{Steps: []corpus.Step{{Packet: make([]byte, shape.Packet.Min)}}}
 		entry := w.run.corpus.Force(in, make([]byte, len(w.seen.Bytes())))
-		w.announce(entry)
+		if err := w.announce(entry); err != nil {
+			return err
+		}
 		w.solve.entry(entry.Input)
 	}
-	return nil
+	return w.resume(ctx)
 }
 
 // describe says which executor this is, and why inputs run one by one.
@@ -150,7 +152,9 @@ func (w *worker) keep(ctx context.Context, in *corpus.Input, features []byte) er
 	if !added {
 		return nil // another worker was first
 	}
-	w.announce(entry)
+	if err := w.announce(entry); err != nil {
+		return err
+	}
 	w.solve.entry(entry.Input)
 	out, err := w.alone(ctx, entry.Input, corpus.HaveCover)
 	if err != nil {
@@ -167,7 +171,7 @@ func (w *worker) keep(ctx context.Context, in *corpus.Input, features []byte) er
 	return nil
 }
 
-func (w *worker) announce(entry *corpus.Entry) {
+func (w *worker) announce(entry *corpus.Entry) error {
 	w.run.newest.Store(int64(w.run.elapsed()))
-	w.run.keeper.add(entry.Input)
+	return w.run.keeper.add(entry.Input)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/journal"
 	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/mutate/solve"
 	"github.com/bpffuzz/bpffuzz/triage"
@@ -45,6 +46,16 @@ type Options struct {
 	// Triage configures confirmation and minimisation.
 	Triage triage.Options
 
+	// Journal notes inputs before they run, for the run after one that did not end in
+	// order; nil notes nothing. Whoever made it closes it.
+	Journal *journal.Journal
+	// Resume are inputs that were in flight when another run ended. They are run behind
+	// the seeds, one by one and then as batches, and kept and judged like any other. They
+	// must obey the target's shape. Resumed is called behind the last one with how many
+	// an oracle objected to; not when the run ends before. An error ends the run.
+	Resume  []*corpus.Input
+	Resumed func(failing int) error
+
 	// Keep stores new corpus entries; nil keeps them in memory only. It is called
 	// from one goroutine at a time. An error ends the run.
 	Keep func(inputs ...*corpus.Input) error
@@ -83,6 +94,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Keep == nil {
 		o.Keep = func(...*corpus.Input) error { return nil }
+	}
+	if o.Resumed == nil {
+		o.Resumed = func(int) error { return nil }
 	}
 	if o.Report == nil {
 		o.Report = func(*triage.Finding) error { return nil }

@@ -34,10 +34,8 @@ var (
 // of the fuzzer or of one of the functions in opts, never a finding.
 func Run(ctx context.Context, target Target, opts Options) (*Result, error) {
 	opts = opts.withDefaults()
-	for i, in := range opts.Seeds {
-		if err := target.Shape().Check(in); err != nil {
-			return nil, fmt.Errorf("checking seed %d: %w", i, err)
-		}
+	if err := errors.Join(check(target, "seed", opts.Seeds), check(target, "input in flight", opts.Resume)); err != nil {
+		return nil, err
 	}
 	r := newRun(target, opts)
 	runCtx, stop := context.WithCancelCause(ctx)
@@ -48,6 +46,16 @@ func Run(ctx context.Context, target Target, opts Options) (*Result, error) {
 	}
 	err := r.work(runCtx, stop)
 	return r.result(), err
+}
+
+// check returns what keeps the first illegal input from being run.
+func check(target Target, what string, inputs []*corpus.Input) error {
+	for i, in := range inputs {
+		if err := target.Shape().Check(in); err != nil {
+			return fmt.Errorf("checking %s %d: %w", what, i, err)
+		}
+	}
+	return nil
 }
 
 // run is the state that the workers of one Run share.
@@ -72,7 +80,7 @@ func newRun(target Target, opts Options) *run {
 	n := target.Table().Len()
 	r := &run{
 		target: target, opts: opts, started: time.Now(),
-		corpus: corpus.New(n), keeper: newKeeper(opts.Keep), findings: newFindings(opts.Report),
+		corpus: corpus.New(n), keeper: newKeeper(&opts), findings: newFindings(opts.Report),
 		seeded: make(chan struct{}), unstable: make([]byte, n),
 	}
 	for i := range opts.Workers {

@@ -103,7 +103,10 @@ func (s *solving) Compare(ctx context.Context, in *corpus.Input) ([]cover.Compar
 		return nil, nil, err
 	}
 	var err error
-	if s.compared, err = s.comparer.Compare(ctx, in, s.compared[:0]); err != nil {
+	w.lane.Alone(in)
+	s.compared, err = s.comparer.Compare(ctx, in, s.compared[:0])
+	w.lane.AloneRan()
+	if err != nil {
 		return nil, nil, fmt.Errorf("running an input to see what it compares: %w", err)
 	}
 	s.keys = s.keys[:0]

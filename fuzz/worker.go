@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
+	"github.com/bpffuzz/bpffuzz/corpus/journal"
 	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
@@ -24,6 +25,7 @@ type worker struct {
 	rng   *rand.PCG
 	mut   *mutate.Mutator
 	exec  Executor
+	lane  *journal.Lane // nil where nothing is noted
 	fail  *failures
 	solve *solving // nil where the executor is no Comparer
 	score *scoring // nil where it is no Scorer
@@ -71,6 +73,9 @@ func (w *worker) work(ctx context.Context) (err error) {
 			err = fmt.Errorf("closing the executor of worker %d: %w", w.index, closeErr)
 		}
 	}()
+	if err := w.openLane(); err != nil {
+		return err
+	}
 	w.solve = newSolving(w)
 	w.score = newScoring(w)
 	if err := w.start(ctx); err != nil {
@@ -103,6 +108,17 @@ func (w *worker) round(ctx context.Context) error {
 	if w.each != 0 {
 		return w.roundAlone(ctx, batch)
 	}
+	if err := w.runBatch(ctx, batch); err != nil {
+		return err
+	}
+	if err := w.more.look(ctx, batch); err != nil {
+		return err
+	}
+	return w.judgeSample(ctx, batch)
+}
+
+// runBatch runs a batch, keeps what is new and looks into what fails.
+func (w *worker) runBatch(ctx context.Context, batch *Batch) error {
 	if err := w.execute(ctx, batch); err != nil {
 		return fmt.Errorf("running a batch: %w", err)
 	}
@@ -116,13 +132,7 @@ func (w *worker) round(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.investigate(ctx, batch); err != nil {
-		return err
-	}
-	if err := w.more.look(ctx, batch); err != nil {
-		return err
-	}
-	return w.judgeSample(ctx, batch)
+	return w.investigate(ctx, batch)
 }
 
 // investigate looks into the inputs of the batch that failed. Where one only fails
@@ -176,8 +186,12 @@ func (w *worker) notedBy(batch *Batch) *unattributed {
 	return &w.noted[0]
 }
 
-// execute runs the batch, and scores it when its turn has come.
+// execute notes and runs the batch, and scores it when its turn has come.
 func (w *worker) execute(ctx context.Context, batch *Batch) error {
+	if err := batch.noteRun(); err != nil {
+		return err
+	}
+	defer w.lane.Ran()
 	if w.score.due() {
 		return w.score.score(ctx, batch)
 	}
@@ -266,7 +280,9 @@ func (w *worker) alone(ctx context.Context, in *corpus.Input, want corpus.Have) 
 	n := uint64(len(in.Steps))
 	w.run.spend(n)
 	w.execs.Add(n)
+	w.lane.Alone(in)
 	out, err := w.exec.Alone(ctx, in, want)
+	w.lane.AloneRan()
 	if err != nil {
 		return nil, fmt.Errorf("running an input alone: %w", err)
 	}

@@ -27,6 +27,7 @@ type running struct {
 	lines    *bufio.Scanner
 	findings []string // directories that were announced
 	progress int      // lines
+	again    bool     // inputs that were in flight ran again
 	edges    []int    // as each progress line gives them
 }
 
@@ -59,6 +60,7 @@ func start(t *testing.T, dir, name string, args ...string) *running {
 
 var (
 	announced = regexp.MustCompile(`^bpffuzz:   written to (.+)$`)
+	ranAgain  = regexp.MustCompile(`^bpffuzz: [0-9]+ inputs? that were in flight ran again: `)
 	elapsed   = regexp.MustCompile(`^bpffuzz: elapsed: .* edges: ([0-9]+)/`)
 )
 
@@ -81,6 +83,7 @@ func (r *running) read() bool {
 	if m := announced.FindStringSubmatch(line); m != nil {
 		r.findings = append(r.findings, m[1])
 	}
+	r.again = r.again || ranAgain.MatchString(line)
 	if m := elapsed.FindStringSubmatch(line); m != nil {
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
@@ -160,6 +163,9 @@ func TestKilledRunLosesNothing(t *testing.T) {
 			}
 			checkStored(t, dir, r)
 			checkResumed(t, dir, r, test.subject, test.edges)
+			if _, err := os.Stat(filepath.Join(dir, "out/journal")); !os.IsNotExist(err) {
+				t.Errorf("the journal is still there after a run that ended in order: %v", err)
+			}
 		})
 	}
 }
@@ -202,9 +208,16 @@ func checkStored(t *testing.T, dir string, r *running) {
 // checkResumed starts a run on the directory that another one left.
 func checkResumed(t *testing.T, dir string, killed *running, subject []string, line int) {
 	t.Helper()
+	inFlight, err := filepath.Glob(filepath.Join(dir, "out/journal/worker-*"))
+	if err != nil || len(inFlight) == 0 {
+		t.Errorf("the killed run left the journals %v: %v", inFlight, err)
+	}
 	next := start(t, dir, "bpffuzz", append([]string{"run", "-o", "out", "-j", "1", "--execs", "1", "--json"}, subject...)...)
 	if code := next.end().ExitCode(); code != exitClean && code != exitFindings {
 		t.Fatalf("the next run ends with %d", code)
+	}
+	if !next.again {
+		t.Error("the next run does not say what came of the inputs in flight")
 	}
 	var s summary
 	if err := json.Unmarshal([]byte(next.stdout.String()), &s); err != nil {

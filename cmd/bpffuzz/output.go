@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/corpus/journal"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/triage"
 	"github.com/bpffuzz/bpffuzz/triage/report"
@@ -24,6 +25,7 @@ import (
 type output struct {
 	dir      string
 	claim    *claim
+	journal  *journal.Journal // nil without one
 	u        *ui
 	corpus   *corpusDir
 	findings *triage.Store

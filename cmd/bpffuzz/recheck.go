@@ -10,6 +10,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
 	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
@@ -80,6 +81,10 @@ func (r *replayer) check(ctx context.Context, s *report.Status, one named) error
 	shape := r.subject.target.Shape()
 	if s.Program != shape.Program || s.Type != shape.Type {
 		s.State, s.Detail = report.Unchecked, fmt.Sprintf("it is about %s (%s), not %s (%s): choose its program with -p, or its object", s.Program, s.Type, shape.Program, shape.Type)
+		return nil
+	}
+	if s.Kind == triage.Fatal {
+		s.State, s.Detail = report.Unchecked, "its input ends the process or the machine: replay it where that does no harm"
 		return nil
 	}
 	in, err := mutate.Fit(shape, one.in)

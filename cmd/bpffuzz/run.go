@@ -31,6 +31,7 @@ type runFlags struct {
 	dict          string
 	executor      string
 	state         string
+	journal       string
 	sample        int
 	stopOnFinding bool
 	json          bool
@@ -51,7 +52,9 @@ Everything that is worth keeping goes to the output directory:
   findings/   a directory per finding: input, input.pcap, report.txt, report.json
   unconfirmed/  a few failures that did not happen again from the initial state, each with
               the inputs that ran before it
-  corrupt/    files of the corpus that could not be read
+  journal/    inputs in flight; it is gone when a run ends in order, and run again first
+              when one does not
+  corrupt/    files of corpus and journal that could not be read
   stats.json  the state of the run, and plot.csv a line of it every three seconds
   target.json the program that the directory is about
 
@@ -90,17 +93,19 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.dict, "dict", "", "dictionary `file` as AFL and libFuzzer write them")
 	flags.StringVar(&f.executor, "executor", "auto", "how to run the program: auto, batch or single")
 	flags.StringVar(&f.state, "state", "", "what happens to `map` state: reset puts it back before each batch, keep never (default the target file's, or reset)")
+	flags.StringVar(&f.journal, "journal", journalOn, "note inputs before they run, for the next run after one that is killed: `on`, sync (each batch on stable storage, for a machine that may go down) or off")
 	flags.IntVar(&f.sample, "sample", 1000, "judge one input in so `many` alone, by the oracles that batches cannot ask, besides those that reach something new")
 	flags.BoolVar(&f.stopOnFinding, "stop-on-finding", false, "end with the first finding")
 	flags.BoolVar(&f.json, "json", false, "write a summary as the last line of standard output, one JSON object")
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "batch", "single"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"reset", "keep"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("journal", cobra.FixedCompletions([]string{journalOn, journalSync, journalOff}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagDirname("output")
 }
 
 // check refuses flags that make no sense before anything is loaded.
 func (f *runFlags) check() error {
-	if err := checkExecutor(f.executor); err != nil {
+	if err := cmp.Or(checkExecutor(f.executor), checkJournal(f.journal)); err != nil {
 		return err
 	}
 	switch f.state {
@@ -169,10 +174,24 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
-	if opts.Seeds, err = f.readSeeds(u, subject, out); err == nil {
-		err = f.fuzz(ctx, u, subject, out, opts)
+	err = f.resumed(ctx, u, subject, out, opts)
+	clean := err == nil || errors.Is(err, errFindings)
+	return cmp.Or(err, out.closeJournal(clean), out.Close())
+}
+
+// resumed goes on from what is in the output directory.
+func (f *runFlags) resumed(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options) error {
+	err := out.openJournal(f.journal, s.target.Shape())
+	if err != nil {
+		return err
 	}
-	return cmp.Or(err, out.Close())
+	if opts.Seeds, err = f.readSeeds(u, s, out); err != nil {
+		return err
+	}
+	if err := out.resume(&opts, s.target.Shape()); err != nil {
+		return err
+	}
+	return f.fuzz(ctx, u, s, out, opts)
 }
 
 // checkEvery refuses batches where an invariant needs every run by itself.
@@ -226,7 +245,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	if err != nil {
 		return err
 	}
-	if out.counts(result.Findings) {
+	if out.counts(out.list()) {
 		return errFindings
 	}
 	return nil
@@ -234,7 +253,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 
 // finish writes and prints the last state, unless it was said a moment ago.
 func (f *runFlags) finish(u *ui, out *output, target *subject, result *fuzz.Result, said bool) error {
-	s := newSummary(&result.Stats, result.Findings, out)
+	s := newSummary(&result.Stats, out.list(), out)
 	if !said {
 		u.say("%s", progressLine(&result.Stats, result.Stats.Rate()))
 	}

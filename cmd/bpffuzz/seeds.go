@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/mutate"
+	"github.com/bpffuzz/bpffuzz/triage"
 )
 
 // seeds collects what a run starts from.
@@ -13,15 +15,16 @@ type seeds struct {
 	u      *ui
 	shape  *corpus.Shape
 	inputs []*corpus.Input
+	avoid  []*corpus.Input // are known to end runs
 }
 
 // readSeeds returns, in this order, what earlier runs found and kept in the output
 // directory, what the flags and what the target file name.
 func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, error) {
-	seeds := &seeds{u: u, shape: s.target.Shape()}
+	seeds := &seeds{u: u, shape: s.target.Shape(), avoid: out.avoided()}
 	warn := func(err error) { u.warn("%v", err) }
 	for _, key := range out.findings.Keys() {
-		if in, err := corpus.ReadFile(filepath.Join(out.findings.Path(key), "input")); err == nil {
+		if in, err := corpus.ReadFile(filepath.Join(out.findings.Path(key), "input")); err == nil && !triage.IsFatal(key) {
 			seeds.add(named{name: "finding " + key, in: in})
 		}
 	}
@@ -73,6 +76,10 @@ func (s *seeds) add(n named) bool {
 	in, err := mutate.Fit(s.shape, n.in)
 	if err != nil {
 		s.u.warn("%s is skipped: %v", n.name, err)
+		return false
+	}
+	if slices.ContainsFunc(s.avoid, in.Equal) {
+		s.u.warn("%s is skipped: a finding says that it ends the process or the machine", n.name)
 		return false
 	}
 	s.inputs = append(s.inputs, in)

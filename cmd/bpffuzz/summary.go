@@ -45,7 +45,7 @@ func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary
 	executor, _, _ := strings.Cut(s.Executor, ":")
 	sum := &summary{
 		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
-		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: s.Findings,
+		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: len(findings),
 		Findings: []summaryFinding{}, Stability: s.Stability, Solved: s.Solved,
 		Unconfirmed: s.Unconfirmed, SavedUnconfirmed: out.unconfirmed.Len(),
 	}
