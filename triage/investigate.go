@@ -11,8 +11,8 @@ import (
 )
 
 // DefaultMaxExecs is how many runs of the program minimisation may take. Most
-// inputs need a few hundred, a packet of 1,500 bytes that all matter needs 5,200.
-const DefaultMaxExecs = 20_000
+// inputs need a few hundred, a packet of 1,500 bytes that all matter some 10,000.
+const DefaultMaxExecs = 200_000
 
 // Options says how to investigate. The zero value works, without a path.
 type Options struct {

@@ -30,7 +30,7 @@ func (m *minimiser) resetStep(i int) {
 }
 
 // shrinkPacket makes the packet of a step shorter: by layers, by options, by what
-// is at its end, by pieces from anywhere behind the headers.
+// is at its end, by pieces from anywhere behind the headers, by bytes of these.
 func (m *minimiser) shrinkPacket(i int) {
 	m.dropLayers(i)
 	m.dropOptions(i)
@@ -42,6 +42,20 @@ func (m *minimiser) shrinkPacket(i int) {
 	chunks(len(m.best.Steps[i].Packet)-payload, 1, func(from, to int) bool {
 		return m.tryPacket(i, func(b []byte) []byte { return cut(b, payload+from, payload+to) })
 	})
+	m.dropBytes(i)
+}
+
+// dropBytes takes single bytes out of headers, the last ones first: to some programs
+// they are none.
+func (m *minimiser) dropBytes(i int) {
+	for at := payloadStart(m.best.Steps[i].Packet) - 1; at >= 0 && m.err == nil; at-- {
+		m.tryPacket(i, func(b []byte) []byte {
+			if at >= len(b) {
+				return b
+			}
+			return cut(b, at, at+1)
+		})
+	}
 }
 
 // dropLayers takes headers away, alone and as a run: a tunnel is several. The
