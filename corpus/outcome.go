@@ -37,6 +37,11 @@ type StepOutcome struct {
 	// Faulted is the call that Step.Fault made fail, from 1 in the order of
 	// Shape.Faults; 0 when none did, or when the input ran in a batch.
 	Faulted uint32
+	// Claim is the first of Shape.Claims, from 1, that did not hold in the run, and
+	// ClaimValue the value that the register had last when it did not. Claim is 0 when all
+	// held, when none is checked, or when the input ran in a batch.
+	Claim      uint32
+	ClaimValue uint64
 }
 
 // MapView reads the target's maps as the run left them.

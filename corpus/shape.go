@@ -59,6 +59,9 @@ type Shape struct {
 	// Faults lists the calls that Step.Fault can make fail; where there are none it has no
 	// effect.
 	Faults []FaultSite
+	// Claims lists what the verifier claims and runs check; there are none unless that was
+	// asked for.
+	Claims []Claim
 	// Lasting lists what else outlives a run and cannot be put back, each as a phrase:
 	// "map seen (bits of a bloom filter)".
 	Lasting []string

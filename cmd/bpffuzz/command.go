@@ -35,6 +35,9 @@ func replayCommand(f *targetFlags) string {
 	if f.faults {
 		words = append(words, "--faults")
 	}
+	if f.checkVerifier {
+		words = append(words, "--check-verifier")
+	}
 	words = append(words, f.live.words()...)
 	words = append(words, f.kernel.words()...)
 	if f.object != "" {

@@ -105,7 +105,8 @@ func (f *loadedFlags) words() []string {
 func (f *targetFlags) options() (bpf.Options, error) {
 	opts := bpf.Options{
 		Program: f.program, Type: f.kernel.typ, Setup: f.file.Setup(), MaxSteps: f.file.MaxSteps,
-		Feedback: append(append([]string(nil), f.file.Feedback...), f.kernel.feedback...),
+		CheckVerifier: f.checkVerifier,
+		Feedback:      append(append([]string(nil), f.file.Feedback...), f.kernel.feedback...),
 	}
 	opts.RealHelpers, opts.Faults = opts.RealHelpers || f.realHelpers, opts.Faults || f.faults
 	if opts.Program == "" {

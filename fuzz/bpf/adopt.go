@@ -20,6 +20,9 @@ func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
 	if l.refused != nil {
 		return nil, l.refused
 	}
+	if opts.CheckVerifier {
+		return nil, fmt.Errorf("program %q is loaded already, and what the verifier said then is gone: check its claims with the object that it was loaded from", l.name)
+	}
 	row, note, err := l.typed()
 	if err != nil {
 		return nil, err

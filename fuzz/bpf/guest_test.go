@@ -83,3 +83,19 @@ func TestTracingInGuest(t *testing.T) {
 		}
 	}
 }
+
+// Claims are read from the log of the guest's kernel, and hold there.
+func TestClaimsInGuest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a machine")
+	}
+	res := inGuest(t, "^(TestLogOfThisKernel|TestClaimsOfTypesHold)$")
+	if res.Status != 0 {
+		t.Errorf("the tests in the guest end with status %d", res.Status)
+	}
+	for _, test := range []string{"TestLogOfThisKernel", "TestClaimsOfTypesHold"} {
+		if !strings.Contains(res.Output, "--- PASS: "+test+" ") {
+			t.Errorf("%s did not run in the guest", test)
+		}
+	}
+}

@@ -17,6 +17,7 @@ func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, o
 		return err
 	}
 	o.Faulted = inst.faulted()
+	inst.violated(o)
 	return nil
 }
 

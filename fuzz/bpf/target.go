@@ -45,6 +45,11 @@ type Options struct {
 	// Live is not nil where the kernel is to do with packets what the program, one of
 	// XDP, says.
 	Live *Live
+	// CheckVerifier has each run check what the verifier claims of numbers in registers;
+	// packets run one by one then.
+	CheckVerifier bool
+	// falsify may change claims before they are checked.
+	falsify func([]instrument.Claim)
 }
 
 // Target is a program of an object with its tail-call targets, ready to be loaded
@@ -74,6 +79,7 @@ type Target struct {
 	feed    []feedbackMap // what guides besides the edges
 	loaded  *Loaded       // not nil where the program was in the kernel before
 	live    *liveMode     // nil where nothing is done with packets
+	claims  ClaimCheck    // of the verifier
 }
 
 // NewTarget chooses the program, sets the object up, finds out by trial which
@@ -118,6 +124,15 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	}
 	if err := t.climbFaults(programs); err != nil {
 		return nil, err
+	}
+	if opts.CheckVerifier {
+		if err := t.checkable(&opts); err != nil {
+			return nil, err
+		}
+		if err := t.inLab(func() error { return t.checkClaims(opts.falsify) }); err != nil {
+			return nil, err
+		}
+		t.mode = executorSingle
 	}
 	t.explainChance(programs)
 	if err := t.inLab(t.climbCompare); err != nil {

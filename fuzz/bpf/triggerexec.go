@@ -130,6 +130,7 @@ func (e *triggerExecutor) step(a *armed, s *corpus.Step, o *corpus.StepOutcome, 
 	}
 	ret, runs := a.last()
 	*o = corpus.StepOutcome{Ret: ret, Faulted: a.faulted()}
+	a.violated(o)
 	if runs == 0 {
 		o.Errno = unix.ENODATA
 	}

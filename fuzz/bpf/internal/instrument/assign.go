@@ -82,8 +82,11 @@ func (p *Plan) assignWith(rung Rung, variant Variant, scored Rung, ring int) *as
 		a.reach = a.layout.Size
 	}
 	a.assignSites(p, rung, ring)
-	if variant == Compare {
+	switch variant {
+	case Compare:
 		a.assignLookups(p, rung)
+	case Cover:
+		a.assignChecks(p)
 	}
 	a.layout.Size = max(a.layout.Size, 8)
 	return a

@@ -32,6 +32,10 @@ type Layout struct {
 	Operands []Operands
 	// Scores lists the comparisons that are scored (Cover only, in batches).
 	Scores []Score
+	// Checks lists the claims that are checked (Cover only), and Violated is the offset of
+	// a u32 that is 1 when one of them did not hold.
+	Checks   []Check
+	Violated int
 	// Lookups lists the calls whose keys are logged (Compare only).
 	Lookups []Lookup
 	// Sites lists the places where maps are used. Those that mark the same thing

@@ -67,6 +67,9 @@ type Plan struct {
 	chance      Chance
 	faults      string // the map's name
 	sites       []corpus.FaultSite
+	// claims are checked, one in claimSample of them.
+	claims      []Claim
+	claimSample int
 }
 
 // program is a program with the functions of which it is made.
@@ -268,6 +271,7 @@ func (p *Plan) insertions(fn *function, a *assignment, mapName string) []inserti
 		}
 	}
 	list = append(list, a.lookupInsertions(fn, mapName)...)
+	list = append(list, a.checkInsertions(p, fn, e)...)
 	list = append(list, p.chance.virtual(fn.Func)...)
 	list = append(list, p.faultInsertions(fn, e)...)
 	for i := range fn.uses {
