@@ -24,6 +24,22 @@ const (
 	ChecksumComplete = 4
 )
 
+// Flags of Step.Flags that are ours: BPF_PROG_RUN has no such bits. They have an input
+// that runs alone find chosen bytes in memory that the program has not written, where
+// Shape.Poison says that this can be done: whoever compares two such runs knows that
+// nothing else was different.
+const (
+	// Poisoned fills stack and headroom with zeros.
+	Poisoned = 1 << 29
+	// OtherStack fills the stack with ones instead, nearly all of its bits, and
+	// OtherHeadroom the room in front of an XDP packet. They go with Poisoned.
+	OtherStack    = 1 << 30
+	OtherHeadroom = 1 << 31
+
+	// OurFlags are all that are ours.
+	OurFlags = Poisoned | OtherStack | OtherHeadroom
+)
+
 // Step is one run of the program. Its zero value is an empty packet with an
 // all-zero context on any CPU.
 type Step struct {
@@ -40,7 +56,7 @@ type Step struct {
 	Chance []byte
 	// CPU is the processor to run on where the type allows a choice; 0 otherwise.
 	CPU int32
-	// Flags are flags of BPF_PROG_RUN.
+	// Flags are flags of BPF_PROG_RUN, and some of ours.
 	Flags uint32
 	// Fault n > 0 makes the n-th fallible helper call of the step fail.
 	Fault uint32

@@ -33,6 +33,10 @@ type Shape struct {
 	Meta Bounds
 	// Flags are the flags of BPF_PROG_RUN that the type takes.
 	Flags uint32
+	// Poison says what memory can be filled that the program has not written: OtherStack
+	// where it has a stack, OtherHeadroom where it uncovers bytes in front of its packet;
+	// 0 where nothing can be.
+	Poison uint32
 	// CPUs is how many processors a step may choose among with OnCPU; 0 means that
 	// the type leaves no choice.
 	CPUs int

@@ -169,46 +169,23 @@ func (j *Judge) relates(name string) bool {
 	return slices.ContainsFunc(j.relations, func(r Relation) bool { return name == "" || name == r.Name })
 }
 
-// relate asks relations: in again, or its twin. Relations without a twin of their
-// own share one second run.
+// relate asks relations: in again, or its twin.
 func (j *Judge) relate(ctx context.Context, rerun Rerun, in *corpus.Input, v *verdicts, name string) error {
-	var same *corpus.Outcome
+	p := pairs{rerun: rerun, in: in, need: j.needOf(name), first: v.out, bases: map[uint32]*corpus.Outcome{0: v.out}}
 	for i := range j.relations {
 		r := &j.relations[i]
 		if name != "" && name != r.Name {
 			continue
 		}
-		second := same
-		if r.Twin != nil || same == nil {
-			out, err := runTwin(ctx, rerun, in, v.out, r, j.needOf(name))
-			if err != nil {
-				return err
-			}
-			if out == nil {
-				continue
-			}
-			second = copyOutcome(out)
+		objection, err := p.objection(ctx, r)
+		if err != nil {
+			return err
 		}
-		if r.Twin == nil {
-			same = second
-		}
-		if err := r.Judge(v.out, second); err != nil {
-			v.failures = append(v.failures, &Failure{Oracle: r.Name, Err: err})
+		if objection != nil {
+			v.failures = append(v.failures, &Failure{Oracle: r.Name, Err: objection})
 		}
 	}
 	return nil
-}
-
-// runTwin runs the twin of in, which gave first; nil means that it has none.
-func runTwin(ctx context.Context, rerun Rerun, in *corpus.Input, first *corpus.Outcome, r *Relation, want corpus.Have) (*corpus.Outcome, error) {
-	twin := in
-	if r.Twin != nil {
-		twin = &corpus.Input{}
-		if !r.Twin(twin, in, first) {
-			return nil, nil
-		}
-	}
-	return rerun(ctx, twin, want)
 }
 
 // needOf returns the needs of one oracle or relation, of all for "".

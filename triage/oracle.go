@@ -47,7 +47,13 @@ type Relation struct {
 	// Twin writes the twin of src, which gave out, into dst, a fresh Input, and reports
 	// whether there is one. Nil means the same input again.
 	Twin func(dst, src *corpus.Input, out *corpus.Outcome) bool
+	// Base is flags that the input's own run has besides its own where it is compared
+	// with the twin's, for both to differ in one thing.
+	Base uint32
 	// Judge gets the outcomes of the input and of its twin, both from the initial state.
+	// Where there is a twin, it is also asked about the input's own run and that once
+	// more: when it objects to those, it is not for what the twin has different, and what
+	// it says of the twin counts for nothing.
 	Judge func(a, b *corpus.Outcome) error
 }
 

@@ -55,6 +55,14 @@ func builtins() []builtin {
 		{name: "ttl-kept", fits: sendsPackets, oracle: newTTLKept},
 		{name: "ttl", on: always, fits: givesFrames, relation: newTTL},
 		{name: "nondeterministic", on: isDetermined, fits: always, relation: newNondeterministic},
+		{
+			name: "uninitialised", on: isDetermined,
+			fits: func(s *corpus.Shape) bool { return s.Poison&corpus.OtherStack != 0 }, relation: newUninitialised,
+		},
+		{
+			name: "headroom", on: isDetermined,
+			fits: func(s *corpus.Shape) bool { return s.Poison&corpus.OtherHeadroom != 0 && givesFrames(s) }, relation: newHeadroom,
+		},
 	}
 }
 

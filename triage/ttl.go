@@ -14,8 +14,9 @@ import (
 const twinTTL = 100
 
 // newTTL objects to packets that live on though their TTL or hop limit was used up:
-// decremented from 0 to 255, or to 0 and sent. A program that writes 0 or 255 whatever
-// was there does neither, so the input runs again with another TTL.
+// decremented from 0 to 255, or to 0 and sent. Where a program decrements one it is given
+// one that is used up. A program that writes 0 or 255 whatever was there does neither, so
+// that two runs have to agree.
 func newTTL(shape *corpus.Shape) Relation {
 	t := newHops(shape)
 	return Relation{
@@ -119,12 +120,13 @@ func (t *hops) both(step *corpus.Step, out *corpus.StepOutcome) (was, is outer, 
 	return was, is, ok && was.layer == is.layer && bytes.Equal(was.addresses, is.addresses)
 }
 
-// twin is the input with a TTL that lasts where it seems to have been used up.
+// twin is the input with a TTL that is used up where the program decremented one, and
+// with one that lasts where it may have used one up.
 func (t *hops) twin(dst, src *corpus.Input, out *corpus.Outcome) bool {
 	found := false
 	for i := range min(len(src.Steps), len(out.Steps)) {
 		was, is, ok := t.both(&src.Steps[i], &out.Steps[i])
-		if !ok || !(*was.ttl == 0 && *is.ttl == 255) && !(*was.ttl == 1 && *is.ttl == 0 && t.sent.has(out.Steps[i].Ret)) {
+		if !ok || *is.ttl != *was.ttl-1 {
 			continue
 		}
 		if !found {
@@ -132,26 +134,45 @@ func (t *hops) twin(dst, src *corpus.Input, out *corpus.Outcome) bool {
 		}
 		found = true
 		other, _ := outermost(dst.Steps[i].Packet)
-		other.set(twinTTL)
+		switch sent := t.sent.has(out.Steps[i].Ret); {
+		case *was.ttl == 0, *was.ttl == 1 && sent:
+			other.set(twinTTL)
+		case sent:
+			other.set(1)
+		default:
+			other.set(0)
+		}
 	}
 	return found
 }
 
 func (t *hops) judge(a, b *corpus.Outcome) error {
 	for i := range min(len(a.Steps), len(b.Steps)) {
-		used, okA := t.left(&a.Steps[i])
+		one, okA := t.left(&a.Steps[i])
 		other, okB := t.left(&b.Steps[i])
-		if !okA || !okB || *other.ttl != twinTTL-1 {
+		if !okA || !okB || *one.ttl == *other.ttl {
 			continue
 		}
-		switch verdict := verdictText(t.shape, a.Steps[i].Ret); *used.ttl {
-		case 255:
-			return fmt.Errorf("step %d, %s: %s is decremented from 0 to 255", i, verdict, used.field())
-		case 0:
-			return fmt.Errorf("step %d, %s: %s is decremented to 0 and the packet sent on", i, verdict, used.field())
+		if objection := t.usedUp(one, &a.Steps[i]); objection != "" && *other.ttl == twinTTL-1 {
+			return fmt.Errorf("step %d, %s: %s", i, verdictText(t.shape, a.Steps[i].Ret), objection)
+		}
+		if objection := t.usedUp(other, &b.Steps[i]); objection != "" {
+			return fmt.Errorf("step %d, %s, with a TTL that is used up: %s", i, verdictText(t.shape, b.Steps[i].Ret), objection)
 		}
 	}
 	return nil
+}
+
+// usedUp says what is wrong with the TTL of a packet that lives on, "" for nothing,
+// provided that the program decrements it.
+func (t *hops) usedUp(o outer, s *corpus.StepOutcome) string {
+	switch {
+	case *o.ttl == 255:
+		return o.field() + " is decremented from 0 to 255"
+	case *o.ttl == 0 && t.sent.has(s.Ret):
+		return o.field() + " is decremented to 0 and the packet sent on"
+	}
+	return ""
 }
 
 // left finds the header that a packet leaves the program with.

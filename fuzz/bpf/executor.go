@@ -31,6 +31,8 @@ type executor struct {
 	trace  *instance // loaded when somebody asks for a trace
 	// compare is loaded when somebody asks what is compared.
 	compare *instance
+	// poison is loaded when an input is to have memory filled.
+	poison  *instance
 	out     [][]byte // where the output packet of each slot goes
 	data    []byte   // metadata and packet of a step that has the former
 	ctx     []byte   // context given to the kernel
@@ -191,8 +193,12 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	if err := e.ears.listen(e.target, want); err != nil {
 		return nil, err
 	}
+	inst, err := e.instanceFor(in)
+	if err != nil {
+		return nil, err
+	}
 	e.lab.listen(out)
-	err := e.runAlone(e.hot, in, out.Steps, want)
+	err = e.runAlone(inst, in, out.Steps, want)
 	e.lab.listen(nil)
 	if err != nil {
 		return nil, err
@@ -200,7 +206,7 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	if err := e.hot.fold(); err != nil {
 		return nil, err
 	}
-	out.Cover, out.Maps = e.Cover(), e.hot.state
+	out.Cover, out.Maps = e.Cover(), inst.state
 	if want&corpus.HaveTrace == 0 {
 		return out, nil
 	}
@@ -292,12 +298,12 @@ func (e *executor) Recreate(context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close())
-	e.hot, e.trace, e.compare = hot, nil, nil
+	err = errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close())
+	e.hot, e.trace, e.compare, e.poison = hot, nil, nil, nil
 	return errors.Join(err, hot.guide(e.target))
 }
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.lab.Close(), e.ears.Close())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close(), e.lab.Close(), e.ears.Close())
 }

@@ -30,6 +30,7 @@ type instance struct {
 	chance  []byte      // the value of the map of virtual helpers, nil where there are none
 	fault   []byte      // the value of the map of faults, nil where there are none
 	closers []func() error
+	poisons bool   // what memory is filled with has to be said
 	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }
 
@@ -65,7 +66,12 @@ func (t *Target) loadOnly(variant instrument.Variant) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.instantiate(spec, t.plan.Layout(t.stepOf(variant).Rung, variant), "", nil)
+	inst, err := t.instantiate(spec, t.plan.Layout(t.stepOf(variant).Rung, variant), "", nil)
+	if err != nil {
+		return nil, err
+	}
+	inst.poisons = variant == instrument.Poison
+	return inst, nil
 }
 
 // instantiate loads a collection whose coverage map has that layout. The map of the

@@ -13,6 +13,7 @@ import (
 func (e *executor) step(inst *instance, s *corpus.Step, o *corpus.StepOutcome, out, ctxOut []byte) error {
 	inst.setChance(s.Chance)
 	inst.setFault(s.Fault)
+	inst.setPoison(s.Flags)
 	if err := e.call(inst, s, o, out, ctxOut); err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func (e *executor) call(inst *instance, s *corpus.Step, o *corpus.StepOutcome, o
 	}
 	e.setData(inst, s, ctx, out)
 	e.setContext(inst, ctx, ctxOut)
-	inst.run.SetFlags(s.Flags, uint32(s.CPU))
+	inst.run.SetFlags(s.Flags&^corpus.OurFlags, uint32(s.CPU))
 	inst.gate.open()
 	errno := inst.run.Do()
 	inst.gate.shut()

@@ -72,6 +72,11 @@ func (p *Plan) assignWith(rung Rung, variant Variant, scored Rung, ring int) *as
 		a.assignCells(p, rung)
 	case Compare:
 		a.assignOperands(p, rung)
+	case Poison:
+		for i := range a.probe {
+			a.probe[i] = -1
+		}
+		a.layout.Size = poisonSize
 	default:
 		a.assignProbes(p, rung)
 		a.assignLoops(p, rung)

@@ -254,6 +254,11 @@ func TestEveryAcceptedProgramIsAcceptedInstrumented(t *testing.T) {
 				continue
 			}
 			c.Close()
+			if c, err = load(instrumented(t, one, plan, step, instrument.Poison)); err != nil {
+				t.Errorf("%s: the poison variant of program %s is not accepted at %s: %v", base, name, step, err)
+				continue
+			}
+			c.Close()
 			c, step = climb(t, one, plan, instrument.Full, instrument.Compare)
 			if c == nil {
 				t.Errorf("%s: the compare variant of program %s is accepted at no rung:\n%s", base, name,

@@ -38,6 +38,8 @@ type Layout struct {
 	Violated int
 	// Lookups lists the calls whose keys are logged (Compare only).
 	Lookups []Lookup
+	// Poison is the offset of the patterns that SetPoison sets (Poison only).
+	Poison int
 	// Sites lists the places where maps are used. Those that mark the same thing
 	// share a cell and are listed once.
 	Sites []Site

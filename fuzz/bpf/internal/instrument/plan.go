@@ -215,7 +215,10 @@ func (p *Plan) Rewrite(rung Rung, variant Variant, mapName string) ([]asm.Instru
 	a := p.assign(rung, variant)
 	inserted := make(map[*function][]insertion, len(p.funcs))
 	for _, fn := range p.funcs {
-		inserted[fn] = p.insertions(fn, a, mapName)
+		if variant == Poison {
+			inserted[fn] = p.poisonInsertions(fn, a, mapName) // first of all
+		}
+		inserted[fn] = append(inserted[fn], p.insertions(fn, a, mapName)...)
 	}
 	out := make([]asm.Instructions, len(p.programs))
 	for i := range p.programs {

@@ -96,8 +96,8 @@ func (s *subject) run(t testing.TB, packet []byte) string {
 
 func (s *subject) counters() []byte { return s.value[s.layout.Counters:][:4*s.layout.Loops] }
 
-// TestRunsAlike runs packets through each program plain, pruned, unpruned and
-// traced, and at each rung: verdict, bytes, edges and loop counts must agree.
+// TestRunsAlike runs packets through each program plain, pruned, unpruned,
+// traced and poisoned, and at each rung: verdict, bytes, edges and loop counts must agree.
 func TestRunsAlike(t *testing.T) {
 	needKernel(t)
 	for _, object := range objects(t) {
@@ -126,13 +126,14 @@ func runsAlike(t *testing.T, spec *ebpf.CollectionSpec, plain *subject) {
 	marks := newSubject(t, spec, opts, instrument.Marks, instrument.Cover)
 	eighth := newSubject(t, spec, opts, instrument.Eighth, instrument.Cover)
 	trace := newSubject(t, spec, opts, instrument.Full, instrument.Trace)
+	poisoned := newSubject(t, spec, opts, instrument.Full, instrument.Poison)
 	opts.Unpruned = true
 	full := newSubject(t, spec, opts, instrument.Full, instrument.Cover)
 	rng := seeded(1)
 	edges := map[int]bool{}
 	for _, packet := range packets(rng, 150) {
 		want := plain.run(t, packet)
-		for _, s := range []*subject{pruned, marks, eighth, trace, full} {
+		for _, s := range []*subject{pruned, marks, eighth, trace, poisoned, full} {
 			if got := s.run(t, packet); got != want {
 				t.Fatalf("packet %x: plain %.40s, instrumented %.40s", packet, want, got)
 			}

@@ -106,6 +106,9 @@ const (
 	// Compare records what was compared, and nothing of edges: the variant from whose
 	// log the wanted operands are found.
 	Compare
+	// Poison records nothing but uses of maps, and fills memory that the program has not
+	// written: the variant that shows what depends on it.
+	Poison
 )
 
 func (v Variant) String() string {
@@ -116,6 +119,8 @@ func (v Variant) String() string {
 		return "trace"
 	case Compare:
 		return "compare"
+	case Poison:
+		return "poison"
 	}
 	return fmt.Sprintf("Variant(%d)", uint8(v))
 }
