@@ -296,6 +296,22 @@ func TestKey(t *testing.T) {
 			t.Errorf("%s: %s and %s", test.name, key, test.key)
 		}
 	}
+	said := func(text string, n int) []cover.Edge {
+		last := e(7, 8)
+		last.FromPos.Text, last.ToPos.Text, last.ToPos.Nth = "if (bad)", text, n
+		last.FromPos.Line, last.ToPos.Line, last.ToPos.File = 100+len(text), 200+n, "elsewhere/a.c"
+		return []cover.Edge{last}
+	}
+	moved = said("return 7;", 1)
+	moved[0].FromPos.Line, moved[0].ToPos.Line, moved[0].ToPos.File = 1, 2, "a.c"
+	if newKey("o", "prog", moved) != newKey("o", "prog", said("return 7;", 1)) {
+		t.Error("lines that move make a difference where their text is known")
+	}
+	for name, other := range map[string][]cover.Edge{"another line": said("return 8;", 1), "the second line alike": said("return 7;", 2)} {
+		if newKey("o", "prog", moved) == newKey("o", "prog", other) {
+			t.Errorf("%s makes no difference", name)
+		}
+	}
 	if newKey("o", "prog", short) != newKey("o", "prog", append([]cover.Edge{e(1, 2)}, short...)) {
 		t.Error("an earlier step is part of the key")
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
@@ -18,13 +20,13 @@ const keyEdges = 3
 const maxKeyWord = 40
 
 // newKey names a failure by oracle, program and last edges: two readable words and
-// 8 hexadecimal digits. Edges count by function and source line, so that a key
-// outlives a rebuild that only moves instructions; by offsets where the object
-// has no lines.
-func newKey(oracle, program string, path []cover.Edge) string {
+// 8 hexadecimal digits. Edges count by function and what their source lines say, so
+// that a key outlives a rebuild that moves instructions and lines; by numbers of lines
+// where the object does not have their text, and by offsets where it has no lines.
+func newKey(oracle, program string, passed []cover.Edge) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q\n", oracle, program)
-	for _, place := range lastPlaces(program, path) {
+	for _, place := range lastPlaces(program, passed) {
 		io.WriteString(h, place)
 	}
 	return fileWord(oracle) + "-" + fileWord(program) + "-" + hex.EncodeToString(h.Sum(nil)[:4])
@@ -33,10 +35,10 @@ func newKey(oracle, program string, path []cover.Edge) string {
 // lastPlaces describes the last edges, those of the last step only: the program's
 // entry ends them. Neighbours on the same lines, such as the parts of one
 // condition, count once.
-func lastPlaces(program string, path []cover.Edge) []string {
+func lastPlaces(program string, passed []cover.Edge) []string {
 	var places []string
-	for i := len(path) - 1; i >= 0 && len(places) < keyEdges; i-- {
-		e := &path[i]
+	for i := len(passed) - 1; i >= 0 && len(places) < keyEdges; i-- {
+		e := &passed[i]
 		if p := place(e); len(places) == 0 || places[len(places)-1] != p {
 			places = append(places, p)
 		}
@@ -51,7 +53,14 @@ func place(e *cover.Edge) string {
 	if e.ToPos == (cover.Pos{}) {
 		return fmt.Sprintf("%q %d %d\n", e.Func, e.From, e.To)
 	}
-	return fmt.Sprintf("%q %q %d %d\n", e.Func, e.ToPos.File, e.FromPos.Line, e.ToPos.Line)
+	return fmt.Sprintf("%q %q %s %s\n", e.Func, filepath.Base(e.ToPos.File), lineName(&e.FromPos), lineName(&e.ToPos))
+}
+
+func lineName(p *cover.Pos) string {
+	if p.Text == "" {
+		return strconv.Itoa(p.Line)
+	}
+	return fmt.Sprintf("%q %d", p.Text, p.Nth)
 }
 
 // fileWord makes s safe in a file name on any system.

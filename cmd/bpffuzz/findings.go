@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,8 @@ finding with that key. DIR may be a finding's own directory as well.
 
 With --recheck each finding is run again, by OBJECT, or by the object of the
 target file or of the run that found it: it is fixed, still failing, flaky (it
-fails in some runs), or changed (it no longer fails, but another oracle objects).
+fails in some runs), changed (it no longer fails, but another oracle objects), or
+regressed (it fails, and was fixed before: the findings say when).
 
 A finding that is marked as known stays in the list, and neither run nor
 --recheck fail for it.
@@ -98,6 +100,9 @@ func (f *findingsFlags) run(ctx context.Context, u *ui, args []string) error {
 	}
 	if f.recheck && len(all) > 0 {
 		if err := f.checkAgain(ctx, u, dir, all); err != nil {
+			return err
+		}
+		if err := dir.record(u, all, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -196,7 +201,7 @@ func findingsText(all []*report.Status) string {
 		states[string(s.State)]++
 	}
 	parts := []string{}
-	for _, state := range []string{"open", "still failing", "flaky", "changed", "unchecked", "fixed", "known"} {
+	for _, state := range []string{"open", "regressed", "still failing", "flaky", "changed", "unchecked", "fixed", "known"} {
 		if n := states[state]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}

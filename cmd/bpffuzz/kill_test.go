@@ -288,3 +288,30 @@ func stubborn() {
 	<-ctx.Done()
 	select {}
 }
+
+// Of two processes on one directory the second is refused, with the number of the first.
+func TestSecondRunIsRefused(t *testing.T) {
+	if !privileged() {
+		t.Skip("running programs needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")
+	}
+	dir := t.TempDir()
+	first := start(t, dir, "bpffuzz", "run", "-o", "out", "-j", "1", "--seed", "3", abs(t, "testdata/planted.o"))
+	first.until(func() bool { return len(first.findings) >= 1 })
+	want := "output directory out is in use by process " + strconv.Itoa(first.cmd.Process.Pid) + ": "
+	for name, args := range map[string][]string{
+		"run":            {"run", "-o", "out", "--execs", "1", abs(t, "testdata/planted.o")},
+		"findings known": {"findings", "--known", filepath.Base(first.findings[0]), "out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			second := start(t, dir, "bpffuzz", args...)
+			second.until(func() bool { return strings.Contains(second.lines.Text(), want) })
+			if code := second.end().ExitCode(); code != exitError {
+				t.Errorf("exit code %d, want %d", code, exitError)
+			}
+		})
+	}
+	first.signal(syscall.SIGINT)
+	if code := first.end().ExitCode(); code != exitFindings {
+		t.Errorf("the first run ends with %d", code)
+	}
+}

@@ -29,8 +29,9 @@ type output struct {
 	u        *ui
 	corpus   *corpusDir
 	findings *triage.Store
-	before   map[string]bool // keys of findings that an earlier run left
-	known    map[string]bool // keys of findings that are marked as known
+	before   map[string]bool   // keys of findings that an earlier run left
+	known    map[string]bool   // keys of findings that are marked as known
+	fixed    map[string]string // when those that are were fixed, by key
 	// unconfirmed are failures that are no findings.
 	unconfirmed *triage.Aside
 	kept        bool   // map state is
@@ -49,7 +50,7 @@ func openOutput(dir string, who owner, command string, u *ui) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, known: map[string]bool{}, command: command, started: time.Now()}
+	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, known: map[string]bool{}, fixed: map[string]string{}, command: command, started: time.Now()}
 	if err := o.open(who); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
@@ -80,6 +81,9 @@ func (o *output) open(who owner) error {
 		if b, err := readReport(o.findings.Path(key)); err == nil {
 			status, err := report.ReadStatus(b)
 			o.known[key] = err == nil && status.Known
+			if err == nil && status.State == report.Fixed {
+				o.fixed[key] = status.Fixed
+			}
 		}
 	}
 	return o.startPlot()
@@ -111,6 +115,14 @@ func (o *output) report(f *triage.Finding) error {
 	o.mu.Unlock()
 	if o.known[f.Key] {
 		o.u.say("finding: %s\nbpffuzz:   marked as known, does not count: %s", headline(f), path)
+		return nil
+	}
+	if since := o.fixed[f.Key]; since != "" {
+		delete(o.fixed, f.Key)
+		if _, err := noteFixed(path, false, time.Now()); err != nil {
+			return err
+		}
+		o.u.say("finding: %s\nbpffuzz:   regressed, it was fixed %s: %s\nbpffuzz:   replay it with: %s", headline(f), since, path, withFinding(o.command, path))
 		return nil
 	}
 	if o.before[f.Key] {

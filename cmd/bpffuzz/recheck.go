@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
@@ -40,6 +41,7 @@ func (f *findingsFlags) checkAgain(ctx context.Context, u *ui, dir *findingsDir,
 			if err := r.check(ctx, all[i], inputs[i]); err != nil {
 				return fmt.Errorf("running finding %s again: %w", all[i].Path, err)
 			}
+			regress(all[i])
 		}
 		return nil
 	})
@@ -99,6 +101,61 @@ func (r *replayer) check(ctx context.Context, s *report.Status, one named) error
 	s.Runs = r.repeat
 	judged(s, opinions)
 	return nil
+}
+
+// regress tells a finding that fails again after it was fixed from one that still does.
+func regress(s *report.Status) {
+	if s.Fixed != "" && (s.State == report.Failing || s.State == report.Flaky) {
+		s.State = report.Regressed
+	}
+}
+
+// record notes in the reports which findings are fixed and which fail again, unless a run is at work
+// in the directory.
+func (d *findingsDir) record(u *ui, all []*report.Status, now time.Time) error {
+	if d.root != "" {
+		held, err := claimDir(d.root)
+		if err != nil {
+			u.warn("what was found out is not noted in the findings: %v", err)
+			return nil
+		}
+		defer held.Close()
+	}
+	for _, s := range all {
+		if s.State != report.Fixed && s.State != report.Regressed {
+			continue
+		}
+		changed, err := noteFixed(s.Path, s.State == report.Fixed, now)
+		if err != nil {
+			return err
+		}
+		if changed && s.State == report.Fixed {
+			s.Fixed, s.Regressed = now.UTC().Format(time.RFC3339), ""
+		} else if changed {
+			s.Regressed = now.UTC().Format(time.RFC3339)
+		}
+	}
+	return nil
+}
+
+// noteFixed notes in the report of a finding whether it is fixed, and reports whether
+// that is news.
+func noteFixed(path string, fixed bool, now time.Time) (bool, error) {
+	b, err := readReport(path)
+	if err != nil {
+		return false, err
+	}
+	b, changed, err := report.SetFixed(b, fixed, now)
+	if err != nil {
+		return false, explainReport(path, err)
+	}
+	if !changed {
+		return false, nil
+	}
+	if err := writeWhole(filepath.Join(path, "report.json"), b); err != nil {
+		return false, fmt.Errorf("noting what became of finding %s: %w", path, explainFull(err))
+	}
+	return true, nil
 }
 
 // judged sets a finding's state by what oracles say.

@@ -72,7 +72,7 @@ func TestLabels(t *testing.T) {
 	}{
 		{Edge{Func: "f", From: -1}, "f: insn 0 (entry)"},
 		{Edge{Func: "f", Kind: Taken, From: 3, To: 9}, "f: insn 3 -> insn 9 (taken)"},
-		{Edge{Func: "f", Kind: FallThrough, FromPos: Pos{"src/a.c", 3, 1}, ToPos: Pos{"src/a.c", 4, 1}}, "f: a.c:3 -> a.c:4 (fall-through)"},
+		{Edge{Func: "f", Kind: FallThrough, FromPos: Pos{File: "src/a.c", Line: 3, Column: 1}, ToPos: Pos{File: "src/a.c", Line: 4, Column: 1}}, "f: a.c:3 -> a.c:4 (fall-through)"},
 	} {
 		if got := test.edge.Label(); got != test.want {
 			t.Errorf("Label = %q, want %q", got, test.want)

@@ -13,6 +13,11 @@ import (
 type Pos struct {
 	File         string
 	Line, Column int
+	// Text is the line without space around it, "" where the object does not have it;
+	// Nth is how many lines of the same text the function has before it. They still name
+	// the line when others come or go.
+	Text string
+	Nth  int
 }
 
 // String returns "file.c:line", or "" for the zero value.

@@ -27,7 +27,11 @@ type document struct {
 	// Count is how often the failure was met, in all runs that ended in order.
 	Count int `json:"count"`
 	// Known is set by people who have seen the finding, see SetKnown.
-	Known      bool     `json:"known,omitempty"`
+	Known bool `json:"known,omitempty"`
+	// Fixed is when it was first seen to be fixed, Regressed when it was first seen to
+	// fail again after that, in RFC 3339 and UTC; see SetFixed.
+	Fixed      string   `json:"fixed,omitempty"`
+	Regressed  string   `json:"regressed,omitempty"`
 	Bytes      int      `json:"bytes"`
 	FoundBytes int      `json:"found_bytes"`
 	Command    string   `json:"command,omitempty"`

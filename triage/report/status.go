@@ -31,6 +31,10 @@ type Status struct {
 	// Failing of Runs failed when it was run again; both are 0 before.
 	Failing int `json:"failing,omitempty"`
 	Runs    int `json:"runs,omitempty"`
+	// Fixed is when it was first seen to be fixed, Regressed when it failed again after
+	// that; both in RFC 3339 and UTC, "" for never.
+	Fixed     string `json:"fixed,omitempty"`
+	Regressed string `json:"regressed,omitempty"`
 	// Detail says more about the state, in one line.
 	Detail string `json:"detail,omitempty"`
 }
@@ -38,7 +42,8 @@ type Status struct {
 // State is what became of a finding.
 type State string
 
-// States. A finding is Open until it is run again.
+// States. A finding is Open until it is run again, and then, for the next reader, Fixed,
+// Regressed or Open.
 const (
 	Open      State = "open"
 	Fixed     State = "fixed"         // it fails in no run
@@ -46,13 +51,15 @@ const (
 	Flaky     State = "flaky"         // in some
 	Changed   State = "changed"       // in none, but another oracle objects
 	Unchecked State = "unchecked"     // it could not be run or judged, see Detail
+	Regressed State = "regressed"     // it fails, and was fixed
 )
 
 // Counts reports whether the finding is a reason to fail: nobody marked it as known,
 // and it was not seen to be fixed.
 func (s *Status) Counts() bool { return !s.Known && s.State != Fixed }
 
-// ReadStatus reads report.json of a finding, whose state is Open. Found and Path are
+// ReadStatus reads report.json of a finding, whose state is what it was last seen to
+// be. Found and Path are
 // left to the caller. An error wraps a VersionError where the version is another.
 func ReadStatus(b []byte) (*Status, error) {
 	d, err := parse(b)
@@ -64,7 +71,13 @@ func ReadStatus(b []byte) (*Status, error) {
 	}
 	s := &Status{
 		Key: d.Key, Kind: d.Kind, Title: d.Title, Program: d.Program, Type: d.Type,
-		Count: max(d.Count, 1), Known: d.Known, Command: d.Command, State: Open,
+		Count: max(d.Count, 1), Known: d.Known, Command: d.Command, State: Open, Fixed: d.Fixed, Regressed: d.Regressed,
+	}
+	switch {
+	case s.Regressed != "":
+		s.State = Regressed
+	case s.Fixed != "":
+		s.State = Fixed
 	}
 	for i := len(d.Path) - 1; i >= 0 && s.File == ""; i-- {
 		s.File, s.Line = place(cmp.Or(d.Path[i].ToLine, d.Path[i].FromLine))
@@ -99,8 +112,13 @@ func SetKnown(b []byte, known bool) ([]byte, error) {
 // Text returns the state with how often it failed.
 func (s *Status) Text() string {
 	text := string(s.State)
-	if s.State == Flaky {
+	switch {
+	case s.State == Flaky:
 		text = fmt.Sprintf("flaky: %d of %d", s.Failing, s.Runs)
+	case s.State == Regressed:
+		text = fmt.Sprintf("regressed: fixed %s", s.Fixed)
+	case s.State == Fixed && s.Runs == 0:
+		text = fmt.Sprintf("fixed %s", s.Fixed)
 	}
 	switch {
 	case s.Known && s.State == Open:

@@ -3,6 +3,8 @@ package instrument
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -96,12 +98,23 @@ func edgeID(e *cover.Edge) uint64 {
 // line information before it in the function.
 func positions(f *cfg.Func) []cover.Pos {
 	where := make([]cover.Pos, len(f.Insns))
+	alike := map[cover.Pos][]int{} // lines by file and text
 	var pos cover.Pos
 	for i := range f.Insns {
 		if line, ok := f.Insns[i].Source().(*btf.Line); ok && line != nil {
-			pos = cover.Pos{File: line.FileName(), Line: int(line.LineNumber()), Column: int(line.LineColumn())}
+			pos = cover.Pos{
+				File: line.FileName(), Line: int(line.LineNumber()), Column: int(line.LineColumn()),
+				Text: strings.TrimSpace(line.Line()),
+			}
+			text := cover.Pos{File: pos.File, Text: pos.Text}
+			if at, found := slices.BinarySearch(alike[text], pos.Line); !found {
+				alike[text] = slices.Insert(alike[text], at, pos.Line)
+			}
 		}
 		where[i] = pos
+	}
+	for i := range where {
+		where[i].Nth, _ = slices.BinarySearch(alike[cover.Pos{File: where[i].File, Text: where[i].Text}], where[i].Line)
 	}
 	return where
 }
