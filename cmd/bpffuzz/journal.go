@@ -106,21 +106,10 @@ func (o *output) resume(opts *fuzz.Options, shape *corpus.Shape) error {
 		return o.journal.Settle()
 	}
 	opts.Resumed = func(failing int) error {
-		o.u.say("%s", resumedText(len(opts.Resume), failing))
+		o.u.say("ran again what was in flight: inputs: %d, failing: %d", len(opts.Resume), failing)
 		return o.journal.Settle()
 	}
 	return nil
-}
-
-func resumedText(n, failing int) string {
-	what := "none of them fails"
-	if failing > 0 {
-		what = fmt.Sprintf("%d of them fail", failing)
-	}
-	if failing == 1 {
-		what = "one of them fails"
-	}
-	return fmt.Sprintf("%s that were in flight ran again: %s", count(n, "input"), what)
 }
 
 // closeJournal ends the journal; what was in flight when a run failed stays.

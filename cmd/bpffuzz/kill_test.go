@@ -60,7 +60,7 @@ func start(t *testing.T, dir, name string, args ...string) *running {
 
 var (
 	announced = regexp.MustCompile(`^bpffuzz:   written to (.+)$`)
-	ranAgain  = regexp.MustCompile(`^bpffuzz: [0-9]+ inputs? that were in flight ran again: `)
+	ranAgain  = regexp.MustCompile(`^bpffuzz: ran again what was in flight: inputs: [0-9]+, failing: [0-9]+$`)
 	elapsed   = regexp.MustCompile(`^bpffuzz: elapsed: .* edges: ([0-9]+)/`)
 )
 

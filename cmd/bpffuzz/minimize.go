@@ -122,11 +122,25 @@ func (f *minimizeFlags) minimize(ctx context.Context, s *subject, p *player, in 
 		}
 	}
 	result.Kept = "coverage"
-	return sameCover(ctx, s.target.Shape(), p, in)
+	small, err := sameCover(ctx, s.target.Shape(), p, in)
+	switch {
+	case small == nil || err == nil:
+		return small, err
+	case errors.Is(err, errEnough):
+		result.notes = append(result.notes, fmt.Sprintf("stopped after %d executions: a smaller input may exist", triage.DefaultMaxExecs))
+	case ctx.Err() != nil:
+		result.notes = append(result.notes, "interrupted: a smaller input may exist")
+	default:
+		return nil, err
+	}
+	return small, nil
 }
 
+// errEnough ends minimization.
+var errEnough = errors.New("enough executions")
+
 // sameCover returns the smallest input that covers what in covers in each of two
-// runs.
+// runs; with an error the smallest so far, which is nil before there was any.
 func sameCover(ctx context.Context, shape *corpus.Shape, p *player, in *corpus.Input) (*corpus.Input, error) {
 	var wanted []byte
 	for n := range 2 {
@@ -144,6 +158,12 @@ func sameCover(ctx context.Context, shape *corpus.Shape, p *player, in *corpus.I
 	return triage.Minimise(in, func(candidate *corpus.Input) (bool, error) {
 		if shape.Check(candidate) != nil {
 			return false, nil
+		}
+		if p.runs >= triage.DefaultMaxExecs {
+			return false, errEnough
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 		out, err := p.rerun(ctx, candidate, corpus.HaveCover)
 		if err != nil {
