@@ -166,6 +166,9 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := sayVerified(u, subject.target); err != nil {
+		return err
+	}
 	opts.Judge = subject.judge()
 	if err := f.checkEvery(opts.Judge); err != nil {
 		return err

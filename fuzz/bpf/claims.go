@@ -18,6 +18,10 @@ const (
 	// maxExplained bounds the instructions that the verifier looks at where its whole log
 	// is read: each takes some hundred bytes of it.
 	maxExplained = 250_000
+	// explainedSize is how many bytes of the log an instruction takes in most programs, and
+	// minLog what the rest takes at least: a log that does not fit is asked for again.
+	explainedSize = 600
+	minLog        = 1 << 16
 	// maxClaimSample is where the ladder of checks ends: one claim in so many.
 	maxClaimSample = 64
 	// fullLog is the log level at which each instruction is shown with what is known behind
@@ -114,49 +118,31 @@ func (t *Target) describeClaims(claims []instrument.Claim, sample, checked int) 
 // explainedPrograms returns the verifier's whole logs of the programs as they are, in
 // the plan's order. The error wraps verifier.ErrFormat where they cannot be used.
 func (t *Target) explainedPrograms() ([]*verifier.Log, error) {
-	texts, err := t.plainLogs(ebpf.LogLevelStats)
+	plain := t.spec.Copy()
+	dropSockets(plain)
+	cost, err := t.verifications("plain", plain)
 	if err != nil {
 		return nil, err
 	}
-	for i, text := range texts {
-		stats, err := verifier.ReadStats(text)
-		if err != nil {
-			return nil, fmt.Errorf("program %q: %w", t.names[i], err)
-		}
-		if stats.Processed > maxExplained {
+	most := 0
+	for i := range cost {
+		if most = max(most, cost[i].Processed); most > maxExplained {
 			return nil, fmt.Errorf("%w: of program %q it would show %d instructions, more than %d",
-				verifier.ErrFormat, t.names[i], stats.Processed, maxExplained)
+				verifier.ErrFormat, t.names[i], most, maxExplained)
 		}
 	}
-	if texts, err = t.plainLogs(fullLog); err != nil {
+	texts, err := t.logsOf(plain.Copy(), fullLog, uint32(minLog+explainedSize*most))
+	if err != nil {
 		return nil, err
 	}
-	logs := make([]*verifier.Log, len(texts))
-	for i, text := range texts {
-		if logs[i], err = verifier.Read(text); err == nil {
-			err = matches(logs[i], t.spec.Programs[t.names[i]].Instructions)
+	logs := make([]*verifier.Log, len(t.names))
+	for i, name := range t.names {
+		if logs[i], err = verifier.Read(texts[name]); err == nil {
+			err = matches(logs[i], t.spec.Programs[name].Instructions)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("program %q: %w", t.names[i], err)
+			return nil, fmt.Errorf("program %q: %w", name, err)
 		}
-	}
-	return logs, nil
-}
-
-// plainLogs returns the verifier's logs of the programs as they are.
-func (t *Target) plainLogs(level ebpf.LogLevel) ([]string, error) {
-	spec := t.spec.Copy()
-	dropSockets(spec)
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		MapReplacements: t.reused, Programs: ebpf.ProgramOptions{LogLevel: level},
-	})
-	if err != nil {
-		return nil, t.explain(err)
-	}
-	defer coll.Close()
-	logs := make([]string, len(t.names))
-	for i, name := range t.names {
-		logs[i] = coll.Programs[name].VerifierLog
 	}
 	return logs, nil
 }

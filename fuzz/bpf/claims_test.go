@@ -3,6 +3,7 @@ package bpf
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -62,13 +63,82 @@ func claimTarget(t *testing.T, path, program string, falsify func([]instrument.C
 	return target
 }
 
-func TestClaimsHold(t *testing.T) {
+// examplePaths lists the objects of examples.
+func examplePaths(t *testing.T) []string {
+	t.Helper()
+	var paths []string
+	for _, pattern := range []string{"../../examples/*/*.o", "../../examples/puzzles/*/*.o"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
+	}
+	if len(paths) == 0 {
+		t.Fatal("there are no examples")
+	}
+	return paths
+}
+
+// The verifier is right about every example.
+func TestClaimsOfExamplesHold(t *testing.T) {
 	needKernel(t)
-	target := claimTarget(t, "../../examples/firewall/firewall.o", "", nil)
-	t.Logf("%+v", target.Claims())
-	if found := fuzzClaims(t, target, 10_000); len(found) > 0 {
+	for _, path := range examplePaths(t) {
+		obj, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range obj.Programs() {
+			t.Run(filepath.Base(path)+"/"+p.Name, func(t *testing.T) {
+				if c := holds(t, obj, p.Name); c.Checked == 0 {
+					t.Errorf("no claim is checked: %+v", c)
+				}
+			})
+		}
+	}
+}
+
+// It is right about every program of objects that nobody here wrote.
+func TestClaimsOfPackagedObjectsHold(t *testing.T) {
+	needKernel(t)
+	checked := 0
+	for _, path := range packaged(t) {
+		obj, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range obj.Programs() {
+			t.Run(filepath.Base(path)+"/"+p.Name, func(t *testing.T) { checked += holds(t, obj, p.Name).Checked })
+		}
+	}
+	if checked == 0 {
+		t.Error("no claim of any program is checked")
+	}
+}
+
+// holds fuzzes a program and fails where a claim does not hold, or where none is checked
+// and nobody is told.
+func holds(t *testing.T, obj *Object, program string) ClaimCheck {
+	t.Helper()
+	target, err := NewTarget(obj, Options{Program: program, CheckVerifier: true})
+	if _, rejected := errors.AsType[*RejectedError](err); rejected {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Skipf("not a program to fuzz: %v", err)
+	}
+	c := target.Claims()
+	t.Logf("%+v", c)
+	if c.Checked == 0 {
+		if c.Off == "" || !strings.Contains(strings.Join(target.Notes(), "\n"), c.Off) {
+			t.Errorf("the notes do not say why nothing is checked: %q", target.Notes())
+		}
+		return c
+	}
+	if found := fuzzClaims(t, target, 3000); len(found) > 0 {
 		t.Errorf("claims do not hold: %q", found)
 	}
+	return c
 }
 
 // A claim that is made false is found, and said with its place and the value.
@@ -103,27 +173,7 @@ func TestClaimsOfTypesHold(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range obj.Programs() {
-			t.Run(p.Name, func(t *testing.T) {
-				target, err := NewTarget(obj, Options{Program: p.Name, CheckVerifier: true})
-				if _, rejected := errors.AsType[*RejectedError](err); rejected {
-					t.Skip(err)
-				}
-				if err != nil {
-					t.Skipf("not a program to fuzz: %v", err)
-				}
-				c := target.Claims()
-				t.Logf("%+v", c)
-				if c.Checked == 0 {
-					if !strings.Contains(strings.Join(target.Notes(), "\n"), c.Off) || c.Off == "" {
-						t.Errorf("nothing is checked and the notes do not say why: %q", target.Notes())
-					}
-					return
-				}
-				checked++
-				if found := fuzzClaims(t, target, 2000); len(found) > 0 {
-					t.Errorf("claims do not hold: %q", found)
-				}
-			})
+			t.Run(p.Name, func(t *testing.T) { checked += holds(t, obj, p.Name).Checked })
 		}
 	}
 	if checked == 0 {

@@ -124,18 +124,3 @@ func count(text string) (int, error) {
 	}
 	return int(n), nil
 }
-
-// anomalies are the words with which the verifier says that its own state contradicts
-// itself: a defect of the kernel, whatever the program is.
-var anomalies = [...]string{"verifier bug", "REG INVARIANTS VIOLATION", "BUG regs ", "BUG stack ", "verifier internal error", "kernel subsystem misconfigured verifier"}
-
-// IsAnomaly reports whether a line of a verifier's log, or of the kernel's, says that
-// the verifier contradicts itself.
-func IsAnomaly(line string) bool {
-	for _, words := range anomalies {
-		if strings.Contains(line, words) {
-			return true
-		}
-	}
-	return false
-}
