@@ -34,7 +34,8 @@ type output struct {
 	fixed    map[string]string // when those that are were fixed, by key
 	// unconfirmed are failures that are no findings.
 	unconfirmed *triage.Aside
-	kept        bool   // map state is
+	kept        bool // map state is
+	reports     report.Options
 	command     string // replays a finding, see report.Options
 	started     time.Time
 	live        func() *bpf.LiveReport // nil where there is none
@@ -44,13 +45,13 @@ type output struct {
 }
 
 // openOutput opens or makes the directory for who, and keeps it until it is closed.
-// Command replays a finding, see report.Options.
-func openOutput(dir string, who owner, command string, u *ui) (*output, error) {
+// Reports say how findings are written, but for their places.
+func openOutput(dir string, who owner, reports report.Options, u *ui) (*output, error) {
 	held, err := claimDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, known: map[string]bool{}, fixed: map[string]string{}, command: command, started: time.Now()}
+	o := &output{dir: dir, claim: held, u: u, before: map[string]bool{}, known: map[string]bool{}, fixed: map[string]string{}, reports: reports, command: reports.Command, started: time.Now()}
 	if err := o.open(who); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
@@ -67,7 +68,8 @@ func (o *output) open(who owner) error {
 	}
 	o.corpus = &corpusDir{entries}
 	findings := filepath.Join(o.dir, "findings")
-	reports := report.Options{Command: o.command, Path: func(key string) string { return filepath.Join(findings, key) }}
+	reports := o.reports
+	reports.Path = func(key string) string { return filepath.Join(findings, key) }
 	if o.findings, err = triage.OpenStore(findings, report.Renderer(reports)); err != nil {
 		return err
 	}

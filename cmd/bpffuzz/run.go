@@ -17,6 +17,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
 // runFlags are the flags of run.
@@ -49,7 +50,8 @@ with the program, contents of maps, invariants and seeds.
 Everything that is worth keeping goes to the output directory:
 
   corpus/     an input per file that reached something new, in the format of go test fuzz
-  findings/   a directory per finding: input, input.pcap, report.txt, report.json
+  findings/   a directory per finding: input, input.pcap, report.txt, report.json, and
+              repro_test.go, repro.sh, repro.c and repro.py, which run it elsewhere
   unconfirmed/  a few failures that did not happen again from the initial state, each with
               the inputs that ran before it
   journal/    inputs in flight; it is gone when a run ends in order, and run again first
@@ -217,7 +219,7 @@ func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := openOutput(f.out, who, replayCommand(&f.targetFlags), u)
+	out, err := openOutput(f.out, who, report.Options{Command: replayCommand(&f.targetFlags), Recipe: f.recipe(s)}, u)
 	if err == nil {
 		out.kept = f.keeping == "keep"
 	}

@@ -173,6 +173,14 @@ func (f *targetFlags) switches() (map[string]bool, error) {
 		}
 		on[name] = f.file.Oracles[name]
 	}
+	given, err := f.given()
+	maps.Copy(on, given)
+	return on, err
+}
+
+// given returns which oracles flags switch on or off.
+func (f *targetFlags) given() (map[string]bool, error) {
+	on := map[string]bool{}
 	for _, text := range f.oracles {
 		name, value, _ := strings.Cut(text, "=")
 		switch value {

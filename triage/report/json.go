@@ -40,6 +40,8 @@ type document struct {
 	Events     []event  `json:"events,omitempty"`
 	Path       []edge   `json:"path,omitempty"`
 	Notes      []string `json:"notes,omitempty"`
+	// Exports are the files that run the program, and what each can do.
+	Exports []exported `json:"exports,omitempty"`
 }
 
 type entry struct {
@@ -84,11 +86,15 @@ type edge struct {
 }
 
 // JSON returns a finding as one indented JSON object.
-func JSON(f *triage.Finding, opts Options) ([]byte, error) {
+func JSON(f *triage.Finding, opts Options) ([]byte, error) { return jsonOf(f, opts, nil) }
+
+// jsonOf is JSON with what the exports of a recipe can do.
+func jsonOf(f *triage.Finding, opts Options, r *Recipe) ([]byte, error) {
 	d := document{
 		Version: jsonVersion, Key: f.Key, Kind: f.Oracle, Title: f.Title, Program: f.Program, Type: f.Type,
 		Reliability: f.Reliability, Runs: f.Runs, Executions: f.Executions, Count: f.Count, Bytes: f.Input.Len(),
 		Command: opts.command(f), Steps: []step{}, Path: jsonPath(f.Path), Notes: f.Notes,
+		Exports: abilities(r),
 	}
 	if f.Original != nil {
 		d.FoundBytes = f.Original.Len()

@@ -18,6 +18,9 @@ type Options struct {
 	Command string
 	// Path returns the directory of a key; nil stands for the key itself.
 	Path func(key string) string
+	// Recipe says how an input is run without the fuzzer, for the exports that do it; nil
+	// leaves those out. Its error is a reason why there are none.
+	Recipe func(in *corpus.Input) (*Recipe, error)
 }
 
 // command returns the command that replays f, "" for none.
@@ -47,14 +50,32 @@ func Renderer(opts Options) triage.Render {
 	return func(f *triage.Finding) (map[string][]byte, error) { return Render(f, opts) }
 }
 
+// recipe returns the recipe of a finding, nil where there is none.
+func (o Options) recipe(f *triage.Finding) (*Recipe, error) {
+	if o.Recipe == nil {
+		return nil, nil
+	}
+	r, err := o.Recipe(f.Input)
+	if err != nil {
+		return nil, fmt.Errorf("writing exports of finding %s: %w", f.Key, err)
+	}
+	return r, nil
+}
+
 // Render returns the files of a finding by name: report.txt, report.json,
-// input.pcap where the input has packets (link type Ethernet, USER0 for payload), and the original input as a corpus file.
+// input.pcap where the input has packets (link type Ethernet, USER0 for payload), the
+// original input as a corpus file, and exports: what runs the input elsewhere.
 func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
-	json, err := JSON(f, opts)
+	r, err := opts.recipe(f)
+	if err != nil {
+		return nil, err
+	}
+	json, err := jsonOf(f, opts, r)
 	if err != nil {
 		return nil, fmt.Errorf("writing finding %s as JSON: %w", f.Key, err)
 	}
-	files := map[string][]byte{"report.txt": []byte(Text(f, opts)), "report.json": json}
+	files := exports(f, r)
+	files["report.txt"], files["report.json"] = []byte(textOf(f, opts, r)), json
 	if f.Original != nil {
 		files["original"] = corpus.MarshalFile(f.Original)
 	}

@@ -114,7 +114,11 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, []string{"input.pcap", "original", "report.json", "report.txt"}) {
+		want := []string{"input.pcap", "original", "report.json", "report.txt"}
+		if !f.Payload {
+			want = append(want, "repro.py")
+		}
+		if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
 			t.Errorf("files %q", got)
 		}
 		for _, file := range []string{"report.txt", "report.json"} {

@@ -17,7 +17,10 @@ const maxPath = 100
 
 // Text returns a finding for people: what is wrong, how to see it again, the
 // minimised input with what it gave, the path, and notes.
-func Text(f *triage.Finding, opts Options) string {
+func Text(f *triage.Finding, opts Options) string { return textOf(f, opts, nil) }
+
+// textOf is Text with what the exports of a recipe can do.
+func textOf(f *triage.Finding, opts Options, r *Recipe) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s: %s\n\n", f.Oracle, f.Title)
 	fmt.Fprintf(&s, "key          %s\n", f.Key)
@@ -38,6 +41,7 @@ func Text(f *triage.Finding, opts Options) string {
 		fmt.Fprintf(&s, "\nreplay it with\n\n    %s\n", command)
 	}
 	writeNotes(&s, f.Notes)
+	writeExports(&s, r)
 	writeBody(&s, f)
 	return s.String()
 }
@@ -220,6 +224,8 @@ func ranges(changed []corpus.Bounds) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func indent(s *strings.Builder, text string) {
 	for line := range strings.Lines(text) {
