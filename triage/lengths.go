@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -27,6 +28,9 @@ func newLengths(shape *corpus.Shape) Oracle {
 // overlong returns the first header of after with a wrong length by the program's
 // fault, and why that is; "" when there is none.
 func (c *comparison) overlong(before, after []byte) (h packet.Header, w packet.WrongLength, blame string) {
+	if fitting(after) {
+		return packet.Header{}, packet.WrongLength{}, ""
+	}
 	c.state = lengthState
 	c.is.Parse(after, packet.Ethernet)
 	for i := range c.is.N {
@@ -34,7 +38,8 @@ func (c *comparison) overlong(before, after []byte) (h packet.Header, w packet.W
 		if !wrong || quoted(&c.is, i) {
 			continue
 		}
-		if blame := c.blame(before, after, i); blame != "" {
+		// Lengths depend on one another, so all of the input's have to have been right.
+		if blame := c.blame(before, after, i); blame != "" && c.allValid() {
 			return c.is.Headers[i], w, blame
 		}
 	}
@@ -51,4 +56,48 @@ func lengthState(l *packet.Layout, b []byte, i int) state {
 		return unknown
 	}
 	return right
+}
+
+// fitting reports whether no length in b is wrong, where that can be told without a search
+// for headers: those of IP in Ethernet, of IP in IP, and of what they carry.
+func fitting(b []byte) bool {
+	if len(b) < atIP {
+		return true
+	}
+	proto := byte(4)
+	switch binary.BigEndian.Uint16(b[atEthertype:]) {
+	case 0x0800:
+	case 0x86dd:
+		proto = 41
+	default:
+		return false
+	}
+	for b = b[atIP:]; ; {
+		size := 0 // of the header
+		switch {
+		case proto == 4 && len(b) >= 20:
+			size = int(b[0]&15) * 4
+			n := int(binary.BigEndian.Uint16(b[2:]))
+			if size < 20 || n < size || n > len(b) || b[6]&0x3f != 0 || b[7] != 0 {
+				return false
+			}
+			b, proto = b[:n], b[9]
+		case proto == 41 && len(b) >= 40:
+			size = 40
+			n := size + int(binary.BigEndian.Uint16(b[4:]))
+			if n == size || n > len(b) {
+				return false
+			}
+			b, proto = b[:n], b[6]
+		case proto == 6 && len(b) >= 20:
+			size = int(b[12]>>4) * 4
+			return size >= 20 && size <= len(b)
+		case proto == 17 && len(b) >= 8:
+			n := int(binary.BigEndian.Uint16(b[4:]))
+			return n >= 8 && n <= len(b) && !packet.TunnelPort(binary.BigEndian.Uint16(b[2:]))
+		default:
+			return proto == 1 || proto == 58 // which have none that is judged
+		}
+		b = b[size:]
+	}
 }

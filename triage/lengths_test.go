@@ -28,6 +28,11 @@ func TestLengths(t *testing.T) {
 		{"total length below the header", v4, put(16, 19), 2, "ipv4.tot_len at offset 14 says 19 bytes in the output, fewer than the 20 of the header"},
 		{"dropped", v4, put(16, 32), 1, ""},
 		{"wrong in the input", short, put(16, 61), 2, ""},
+		{"a tunnel around what says that it is empty", put(16, 0)(udpPacket(1, 2, 3)), func(b []byte) []byte {
+			outer := append(bytes.Clone(b[:34]), b[14:]...)
+			outer[23] = 4
+			return put(16, 20)(outer)
+		}, 2, ""},
 		{"UDP length beyond the datagram", v4, put(38, 12), 2, "udp.len at offset 34 says 12 bytes in the output, where there are 11"},
 		{"UDP length of the header alone", v4, put(38, 8), 2, ""},
 		{"UDP length of a first fragment", v4, func(b []byte) []byte { b[20] = 0x20; return put(38, 99)(b) }, 2, ""},

@@ -24,6 +24,7 @@ func TestUnharmedIsNeverWrong(t *testing.T) {
 		if length != "" {
 			overlong++
 		}
+		checkFitting(t, after)
 		switch fast := unharmed(before, after); {
 		case fast && blame != "":
 			t.Fatalf("the checksum %s, which was overlooked:\n%x\n%x", blame, before, after)
@@ -38,6 +39,21 @@ func TestUnharmedIsNeverWrong(t *testing.T) {
 	}
 	if passed < changed/8 || objected < changed/20 || overlong < changed/50 {
 		t.Errorf("%d of %d passed at once, the checksums of %d and lengths of %d were objected to", passed, changed, objected, overlong)
+	}
+}
+
+// checkFitting holds what tells quickly that lengths are right against the full check.
+func checkFitting(t *testing.T, b []byte) {
+	t.Helper()
+	if !fitting(b) {
+		return
+	}
+	var l packet.Layout
+	l.Parse(b, packet.Ethernet)
+	for i := range l.N {
+		if w, wrong := l.WrongLength(b, i); wrong && !quoted(&l, i) {
+			t.Fatalf("%v.%s at %d was overlooked:\n%x", l.Headers[i].Layer, w.Field, l.Headers[i].Off, b)
+		}
 	}
 }
 
