@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 // objects of programs that run by events.
 //
 // Conditions: [bpf] for the capabilities to load and run programs, [root] for user
-// 0, [tmpfs] for mounting file systems in a namespace of one's own. Commands:
+// 0, [tmpfs] for mounting file systems in a namespace of one's own, [loop] for
+// mounting files. Commands:
 // "exits CODE PROGRAM ARGS..." runs a program that has to end with that code;
 // "corrupt FILE..." overwrites the middle of files; "bytes N FILE" makes a file of N
 // bytes.
@@ -48,6 +49,8 @@ func TestScripts(t *testing.T) {
 				return os.Getuid() == 0, nil
 			case "tmpfs":
 				return exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt").Run() == nil, nil
+			case "loop":
+				return exec.Command("sh", "-c", "command -v mkfs.ext4 findmnt && losetup -f").Run() == nil, nil
 			}
 			return false, errors.New("unknown condition " + cond)
 		},

@@ -72,8 +72,14 @@ const (
 	batch = iota
 	alone
 	held
+	before
 	areas
 )
+
+// areaName is for people.
+func areaName(i int) string {
+	return [areas]string{"the batch", "the input that ran alone", "the input that was looked into", "the other batch"}[i]
+}
 
 // readAreas returns the areas of a lane without its first header.
 func readAreas(b []byte) (found [areas]area, err error) {

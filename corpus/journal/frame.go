@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,13 +26,14 @@ func appendFrame(b []byte, ends uint32, in *corpus.Input) []byte {
 	return b
 }
 
-// errCut says that a file ends within a frame: its process was killed while it wrote.
+// errCut says that a file ends within a frame: its process was killed while it wrote. Where
+// the machine went down, what was not stored reads as zeros.
 var errCut = errors.New("the last frame is cut off")
 
 // takeFrame reads a frame and returns what is behind it.
 func takeFrame(b []byte) (in *corpus.Input, ends uint32, rest []byte, err error) {
 	le := binary.LittleEndian
-	if len(b) < frameHeader+4 || int64(le.Uint32(b[frameHeader:])) > int64(len(b)-frameHeader) {
+	if len(b) < frameHeader+4 || isZero(b) || int64(le.Uint32(b[frameHeader:])) > int64(len(b)-frameHeader) {
 		return nil, 0, nil, errCut
 	}
 	in, rest, err = take(b[frameHeader:])
@@ -43,6 +45,8 @@ func takeFrame(b []byte) (in *corpus.Input, ends uint32, rest []byte, err error)
 	}
 	return in, le.Uint32(b[4:]), rest, nil
 }
+
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 // castagnoli returns the polynomial for which processors have an instruction. The
 // library makes its table once.

@@ -4,7 +4,7 @@
 // A journal is a directory of
 //
 //	worker-N   a file mapping in which worker N notes its batch, the input that runs
-//	           alone, and the one that is looked into
+//	           alone, and the one that is looked into; where it is stored, the batch before
 //	entries    corpus entries that are not on stable storage yet
 //	suspects   what earlier processes left and nobody has run again since
 //
@@ -57,7 +57,7 @@ const (
 	lanePrefix   = "worker-"
 	entriesName  = "entries"
 	suspectsName = "suspects"
-	tempPattern  = ".tmp-*"
+	tempPrefix   = ".tmp-"
 )
 
 // Open reads what earlier processes left in the directory and begins a journal there;
@@ -104,7 +104,7 @@ func (j *Journal) take(r *reader, files []fs.DirEntry) error {
 		}
 	}
 	for _, f := range files {
-		if f.Name() == suspectsName && !j.settled || f.IsDir() {
+		if !isOurs(f.Name()) || f.Name() == suspectsName && !j.settled {
 			continue
 		}
 		if err := os.Remove(filepath.Join(j.dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -112,6 +112,11 @@ func (j *Journal) take(r *reader, files []fs.DirEntry) error {
 		}
 	}
 	return syncDir(j.dir)
+}
+
+// isOurs reports whether a file of the directory is one that a journal makes.
+func isOurs(name string) bool {
+	return name == entriesName || name == suspectsName || strings.HasPrefix(name, lanePrefix) || strings.HasPrefix(name, tempPrefix)
 }
 
 // Left returns what earlier processes left. It is the journal's.
@@ -155,6 +160,9 @@ func (j *Journal) appendEntry(in *corpus.Input) error {
 		}
 		j.entries = f
 		if _, err := f.WriteAt(j.head.append(nil), 0); err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), syncDir(j.dir)); err != nil {
 			return err
 		}
 		j.size = headerSize

@@ -248,6 +248,12 @@ func TestFatal(t *testing.T) {
 	}
 }
 
+// in returns an area of a lane.
+func in(b []byte, i int) area {
+	size := (len(b) - laneHeader) / areas
+	return b[laneHeader+i*size:][:size]
+}
+
 // Files that are damaged are reported and kept; what others have is not lost.
 func TestDamagedFiles(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -258,16 +264,18 @@ func TestDamagedFiles(t *testing.T) {
 		// unsummed says that there are no checksums.
 		unsummed bool
 	}{
-		"batch":          {"worker-0", func(b []byte) []byte { b[laneHeader+areaHeader+20] ^= 1; return b }, "alone held entry batch1", "the batch: it has checksum", false},
-		"size":           {"worker-0", func(b []byte) []byte { b[laneHeader+8] ^= 0x80; return b }, "alone held entry batch1", "the batch: it has checksum", false},
-		"huge size":      {"worker-0", func(b []byte) []byte { b[laneHeader+14] = 0xff; return b }, "alone held entry batch1", "where there is room for", false},
-		"state":          {"worker-0", func(b []byte) []byte { b[laneHeader] = 7; return b }, "alone held entry batch1", "state 7", false},
+		"input":          {"worker-0", func(b []byte) []byte { in(b, alone)[areaHeader+20] ^= 1; return b }, "batch held entry batch1", "the input that ran alone: it has checksum", false},
+		"size":           {"worker-0", func(b []byte) []byte { in(b, alone)[8] ^= 0x80; return b }, "batch held entry batch1", "the input that ran alone: it has checksum", false},
+		"huge size":      {"worker-0", func(b []byte) []byte { in(b, batch)[14] = 0xff; return b }, "alone held entry batch1", "where there is room for", true},
+		"state":          {"worker-0", func(b []byte) []byte { in(b, held)[0] = 7; return b }, "alone batch entry batch1", "state 7", true},
+		"being stored":   {"worker-0", func(b []byte) []byte { in(b, batch)[areaHeader+20] ^= 1; return b }, "old alone held entry batch1", "", false},
 		"length":         {"worker-0", func(b []byte) []byte { return b[:len(b)-1] }, "entry batch1", "areas of", false},
 		"no journal":     {"worker-0", func(b []byte) []byte { return []byte("hello") }, "entry batch1", "it is no journal", false},
 		"newer version":  {"worker-0", func(b []byte) []byte { b[8] = 2; return b }, "entry batch1", "version 2, this program reads version 1", false},
 		"entry":          {"entries", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, "alone batch held batch1", "a frame with checksum", false},
-		"record":         {"worker-0", func(b []byte) []byte { b[laneHeader+areaHeader+1] = 9; return b }, "alone held entry batch1", "a record of", true},
-		"count":          {"worker-0", func(b []byte) []byte { b[laneHeader+4] = 9; return b }, "alone held entry batch1", "another number of inputs", true},
+		"never stored":   {"worker-0", func(b []byte) []byte { return make([]byte, len(b)) }, "entry batch1", "", false},
+		"record":         {"worker-0", func(b []byte) []byte { in(b, batch)[areaHeader+1] = 9; return b }, "alone held entry batch1", "a record of", true},
+		"count":          {"worker-0", func(b []byte) []byte { in(b, batch)[4] = 9; return b }, "alone held entry batch1", "another number of inputs", true},
 		"empty file":     {"worker-0", func(b []byte) []byte { return nil }, "entry batch1", "", false},
 		"header alone":   {"worker-0", func(b []byte) []byte { return b[:headerSize] }, "entry batch1", "", false},
 		"entries header": {"entries", func(b []byte) []byte { return b[:headerSize] }, "alone batch held batch1", "", false},
@@ -277,9 +285,10 @@ func TestDamagedFiles(t *testing.T) {
 			dir := filepath.Join(root, "journal")
 			j := mustOpen(t, dir, Options{Sync: !test.unsummed})
 			l := mustLane(t, j, 0, 0)
+			must(t, runs(l, []corpus.Input{*input("old")}))
 			must(t, runs(l, []corpus.Input{*input("batch")}))
 			l.Ran()
-			l.Alone(input("alone"))
+			must(t, l.Suspect(input("alone")))
 			l.Hold(input("held"))
 			must(t, runs(mustLane(t, j, 1, 0), []corpus.Input{*input("batch1")}))
 			must(t, j.Entry(input("entry")))

@@ -18,8 +18,9 @@ type Lane struct {
 	sync bool   // batches
 	// careful says that what runs alone has to outlive the machine as well.
 	careful bool
-	// What runs in a batch, what runs alone, what is looked into.
-	batch, alone, held area
+	// What runs in a batch, what runs alone, what is looked into, and the batch before: one
+	// that is being stored leaves that alone until it is.
+	batch, alone, held, before area
 	// Bytes and inputs of the batch so far, and inputs for which there was no room.
 	size, noted, left int
 }
@@ -43,13 +44,16 @@ func (j *Journal) Lane(worker, room int) (*Lane, error) {
 	if _, err = f.WriteAt(head, 0); err == nil {
 		mem, err = mapFile(f, laneHeader+areas*size)
 	}
+	if err == nil {
+		err = errors.Join(f.Sync(), syncDir(j.dir))
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mapping the journal %s: %w", path, err), f.Close(), os.Remove(path))
 	}
 	l := &Lane{file: f, mem: mem, sync: j.opts.Sync, careful: j.opts.Sync || j.left.Restarted}
-	for i, a := range [areas]*area{&l.batch, &l.alone, &l.held} {
+	for i, a := range [areas]*area{&l.batch, &l.alone, &l.held, &l.before} {
 		at := laneHeader + i*size
-		*a = mem[at : at+size : at+size]
+		*a = mem[at : at+size] // the capacity says where it is
 	}
 	j.mu.Lock()
 	j.lanes = append(j.lanes, l)
@@ -67,6 +71,9 @@ func areaSize(room int) int { return (areaHeader + min(max(room, minRoom), MaxRo
 // Begin begins a new batch, in place of the one before, from which nothing more comes.
 func (l *Lane) Begin() {
 	if l != nil {
+		if l.sync {
+			l.batch, l.before = l.before, l.batch
+		}
 		l.batch.set(empty)
 		l.size, l.noted, l.left = 0, 0, 0
 	}
@@ -149,15 +156,11 @@ func (l *Lane) Release() {
 	}
 }
 
-// store has an area on stable storage, and the file's header with it.
+// store has an area on stable storage.
 func (l *Lane) store(a area) error {
-	from := (cap(l.mem) - cap(a)) &^ (pageSize() - 1)
+	at := cap(l.mem) - cap(a)
 	used := areaHeader + int(binary.LittleEndian.Uint64(a[8:]))
-	err := syncMapping(l.mem[from : cap(l.mem)-cap(a)+used])
-	if err == nil && from > 0 {
-		err = syncMapping(l.mem[:laneHeader])
-	}
-	if err != nil {
+	if err := syncMapping(l.mem[at&^(pageSize()-1) : at+used]); err != nil {
 		return fmt.Errorf("storing the journal %s: %w", l.file.Name(), err)
 	}
 	return nil
@@ -166,7 +169,7 @@ func (l *Lane) store(a area) error {
 // close gives up the lane; clean also removes its file.
 func (l *Lane) close(clean bool) error {
 	errs := []error{unmap(l.mem), l.file.Close()}
-	l.mem, l.batch, l.alone, l.held = nil, nil, nil, nil
+	l.mem, l.batch, l.alone, l.held, l.before = nil, nil, nil, nil, nil
 	if clean {
 		errs = append(errs, os.Remove(l.file.Name()))
 	}

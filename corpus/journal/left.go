@@ -99,7 +99,7 @@ func (r *reader) file(name string) error {
 	}
 	path := filepath.Join(r.dir, name)
 	b, err := readBounded(path)
-	if err == nil && len(b) == 0 {
+	if err == nil && isZero(b[:min(len(b), headerSize)]) {
 		return nil // it had just been made
 	}
 	var head header
@@ -165,15 +165,15 @@ func (r *reader) entries(head header, b []byte) (err error) {
 // lane reads what a worker noted: all areas that can be read.
 func (r *reader) lane(head header, b []byte) error {
 	file := runFile{head: head}
-	var errs []error
 	found, err := readAreas(b)
 	if err != nil {
 		return err
 	}
+	var errs [areas]error
 	for i, a := range found {
 		inputs, err := a.read()
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", [areas]string{"the batch", "the input that ran alone", "the input that was looked into"}[i], err))
+			errs[i] = fmt.Errorf("%s: %w", areaName(i), err)
 			continue
 		}
 		file.left += a.missing()
@@ -183,7 +183,10 @@ func (r *reader) lane(head header, b []byte) error {
 		file.inputs = append(file.inputs, inputs...)
 	}
 	r.last = append(r.last, file)
-	return errors.Join(errs...)
+	if a, b := found[batch].state(), found[before].state(); errs[batch] == nil != (errs[before] == nil) && a != empty && b != empty {
+		errs[batch], errs[before] = nil, nil // it was being stored, and had not run
+	}
+	return errors.Join(errs[:]...)
 }
 
 // suspect returns the one with that input.
@@ -252,7 +255,7 @@ func (j *Journal) writeSuspects(r *reader) error {
 	for _, s := range r.all {
 		b = appendFrame(b, s.ends, s.in)
 	}
-	f, err := os.CreateTemp(j.dir, tempPattern)
+	f, err := os.CreateTemp(j.dir, tempPrefix+"*")
 	if err != nil {
 		return err
 	}
