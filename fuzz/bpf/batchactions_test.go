@@ -4,8 +4,9 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Offsets of the time stamp of __sk_buff and of its type.
+// Offsets of the socket of __sk_buff, of the time stamp and of its type.
 const (
+	skbOffSocket     = 168
 	skbOffTstamp     = 152
 	skbOffTstampType = 180
 )
@@ -199,6 +200,17 @@ func (g *generated) lookupSocket(with asm.BuiltinFunc) {
 	g.mix()
 }
 
+// ownSocket hashes a field of the skb's own socket: interface, family, addresses, ports
+// or state.
+func (g *generated) ownSocket() {
+	fields := []int16{0, 4, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72}
+	g.add(
+		asm.LoadMem(asm.R0, asm.R6, skbOffSocket, asm.DWord), jumpIfZero(asm.R0, 1),
+		asm.LoadMem(asm.R0, asm.R0, fields[g.rng.IntN(len(fields))], asm.Word),
+	)
+	g.mix()
+}
+
 func (g *generated) xdpActions() []func() {
 	return []func(){
 		func() { g.call(asm.FnXdpAdjustHead, g.between(-224, 64)) },
@@ -273,6 +285,7 @@ func (g *generated) skbActions() []func() {
 		func() { g.perf(asm.FnPerfEventOutput) },
 		func() { g.fib(asm.FnFibLookup) },
 		func() { g.lookupSocket(0) },
+		g.ownSocket,
 	}
 	// Often: looking and writing. Seldom: what leaves traces.
 	for range 6 {

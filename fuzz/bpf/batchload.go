@@ -45,9 +45,6 @@ func (t *Target) batchLayout() (*instrument.BatchLayout, error) {
 	case ebpf.XDP:
 		return t.xdpLayout()
 	case ebpf.SchedCLS, ebpf.SchedACT:
-		if t.plan.Looks().Socket() {
-			return nil, errors.New("the program looks at its packet's socket, whose addresses differ from call to call")
-		}
 		return instrument.NewBatchLayout(instrument.SKB, cmp.Or(t.slots, batchSlots), packet, packet), nil
 	}
 	return nil, fmt.Errorf("programs of type %s cannot replace their packet", t.shape.Type)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
@@ -19,20 +20,23 @@ type job struct {
 }
 
 // key is what a call fixes for all its inputs: what the kernel derives from
-// the Ethernet header of a call's packet, length on the wire, interface and queue.
+// the Ethernet header of a call's packet, length on the wire, interface and queue, and
+// the addresses of its socket, as a number that others have in one of 2^64 cases.
 type key struct {
 	header, wire  uint32
 	device, queue uint16
+	socket        uint64
 }
 
 // looksAt says what a program may look at that differs between calls.
-type looksAt struct{ headers, device, wireLen, ingress, segs, hwtstamp bool }
+type looksAt struct{ headers, socket, device, wireLen, ingress, segs, hwtstamp bool }
 
 func (t *Target) looksAt(packets instrument.Packets) looksAt {
 	looks := t.plan.Looks()
 	at := looksAt{device: looks.Device(packets)}
 	if packets == instrument.SKB {
-		at.headers = looks.Header()
+		at.socket = looks.Socket()
+		at.headers = at.socket || looks.Header() // whose family is the ethertype's
 		at.wireLen = looks.WireLen()
 		at.ingress = looks.Field(skbOffIngress, skbOffIngress+4)
 		at.segs = looks.Field(skbOffGSOSegs, skbOffGSOSegs+4)
@@ -57,6 +61,9 @@ func (b *batchExecutor) fits(s *corpus.Step) (k key, ok bool) {
 		}
 		if b.looksAt.headers {
 			k.header = protocol(s.Packet)<<2 | macClass(s.Packet, b.addresses[k.device])
+		}
+		if b.looksAt.socket {
+			k.socket = socketAddresses(s.Packet)
 		}
 		return k, ok
 	}
@@ -149,6 +156,29 @@ func protocol(packet []byte) uint32 {
 	return p8022
 }
 
+// socketAddresses hashes the addresses that the kernel gives the socket of a call with
+// such a packet: those of the IP header behind the Ethernet header, if it is there.
+func socketAddresses(packet []byte) uint64 {
+	const ethernetLen = 14
+	var at []byte
+	switch protocol(packet) {
+	case unix.ETH_P_IP:
+		if len(packet) >= ethernetLen+20 {
+			at = packet[ethernetLen+12:][:8]
+		}
+	case unix.ETH_P_IPV6:
+		if len(packet) >= ethernetLen+40 {
+			at = packet[ethernetLen+8:][:32]
+		}
+	}
+	hash := uint64(0)
+	for ; len(at) > 0; at = at[8:] {
+		hash = (hash ^ binary.NativeEndian.Uint64(at)) * 0x9e3779b97f4a7c15
+		hash ^= hash >> 32
+	}
+	return hash
+}
+
 // macClass tells the destination addresses that give a packet different types, on
 // an interface with an address of its own.
 func macClass(packet []byte, own [6]byte) uint32 {
@@ -238,7 +268,7 @@ type keyEntry struct {
 // lookup finds the entry of a key, or the free one where it belongs: there are
 // twice as many as jobs.
 func (b *batchExecutor) lookup(k key) *keyEntry {
-	hash := (k.header ^ k.wire<<8 ^ uint32(k.device)<<24 ^ uint32(k.queue)<<20) * 0x9e3779b1 >> 16
+	hash := (k.header ^ k.wire<<8 ^ uint32(k.device)<<24 ^ uint32(k.queue)<<20 ^ uint32(k.socket)) * 0x9e3779b1 >> 16
 	for ; ; hash++ {
 		entry := &b.table[int(hash)&(len(b.table)-1)]
 		if entry.count == 0 || entry.key == k {

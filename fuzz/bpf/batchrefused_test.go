@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"runtime"
@@ -253,22 +254,64 @@ func TestBatchOfSlowPrograms(t *testing.T) {
 	})
 }
 
-// The dummy socket of a call has addresses of that call's packet: who looks at it
-// gets a call for each.
+// The dummy socket of a call has addresses of that call's packet: packets of the same ones
+// share a call, and each finds its own.
 func TestBatchOfSockets(t *testing.T) {
 	code := asm.Instructions{
-		asm.LoadMem(asm.R0, asm.R1, 168, asm.DWord), // sk
-		{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JEq).SetSource(asm.ImmSource), Dst: asm.R0, Offset: 1},
-		asm.Mov.Imm(asm.R0, 1),
+		asm.LoadMem(asm.R0, asm.R1, skbOffSocket, asm.DWord), jumpIfZero(asm.R0, 1),
+		asm.LoadMem(asm.R0, asm.R0, 52, asm.Word), // dst_ip4
 		asm.Return(),
 	}
 	target := assembled(t, ebpf.SchedCLS, 0, code)
 	isolated(t, func() {
-		e, err := target.withBatches(open(t, target))
-		if err != nil || !strings.Contains(e.Describe(), "(no batches: the program looks at its packet's socket") {
-			t.Errorf("%v, want an executor of single packets because of the socket: %v", e.Describe(), err)
+		b := mustBatch(t, target)
+		const calls = 3
+		packets := make([][]byte, 60)
+		for i := range packets {
+			packets[i] = udpPacket(uint16(i))
+			packets[i][33] = byte(i % calls)
+		}
+		for i, out := range runPackets(t, b, packets...) {
+			if want := binary.LittleEndian.Uint32(packets[i][30:]); out.Ret != want || !slices.Equal(out.Packet, packets[i]) {
+				t.Errorf("packet %d: %.200s, want %#x", i, outcomeText(&out), want)
+			}
+		}
+		if len(b.rows) != calls || len(b.alone) > 0 {
+			t.Errorf("%d calls, and %d packets alone, want %d and none", len(b.rows), len(b.alone), calls)
 		}
 	})
+}
+
+// Only the addresses that the kernel gives a socket tell packets apart.
+func TestSocketAddresses(t *testing.T) {
+	four, six := udpPacket(1), make([]byte, 54)
+	copy(six[12:], "\x86\xdd")
+	for name, test := range map[string]struct {
+		packet []byte
+		at     int
+		told   bool
+	}{
+		"IPv4 source":           {four, 26, true},
+		"IPv4 destination":      {four, 33, true},
+		"IPv4 protocol":         {four, 23, false},
+		"port":                  {four, 36, false},
+		"IPv6 source":           {six, 22, true},
+		"IPv6 destination":      {six, 53, true},
+		"IPv6 hop limit":        {six, 21, false},
+		"IPv6 that is cut":      {six[:53], 30, false},
+		"IPv4 that is cut":      {four[:33], 30, false},
+		"other ethertype":       {append([]byte{12: 8, 13: 6}, make([]byte, 40)...), 30, false},
+		"nothing but a header":  {four[:14], 0, false},
+		"length, no ethertype ": {make([]byte, 60), 30, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := slices.Clone(test.packet)
+			changed[test.at] ^= 1
+			if told := socketAddresses(test.packet) != socketAddresses(changed); told != test.told {
+				t.Errorf("a change of byte %d is told: %t", test.at, told)
+			}
+		})
+	}
 }
 
 // Outcomes that chance decides are detected, so that they are not compared, and
