@@ -6,11 +6,14 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus"
 )
 
+// ClaimOracle is the name of the oracle for claims of the verifier.
+const ClaimOracle = "verifier-claim"
+
 // newClaim objects to runs in which a register had a value that the verifier has
 // excluded: the kernel accepts the program, and perhaps others, for a wrong reason.
 func newClaim(shape *corpus.Shape) Oracle {
 	return Oracle{
-		Name: "verifier-claim", Need: corpus.HaveRet, When: Every,
+		Name: ClaimOracle, Need: corpus.HaveRet, When: Every,
 		Judge: func(_ *corpus.Input, out *corpus.Outcome) error {
 			for i := range out.Steps {
 				s := &out.Steps[i]

@@ -38,6 +38,8 @@ type Finding struct {
 	Count int
 	// Notes say what a reader has to know, in one line each.
 	Notes []string
+	// Study says which parts of Input matter; nil where that was not found out.
+	Study *Study
 }
 
 // StepSummary is what a step gave.

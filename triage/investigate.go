@@ -26,6 +26,9 @@ type Options struct {
 	// MaxExecs bounds the runs of the program that minimisation takes; 0 means
 	// DefaultMaxExecs, less than 0 not to minimise.
 	MaxExecs int
+	// StudyExecs bounds the runs that it takes to find out which parts of the minimised
+	// input matter; 0 means DefaultStudyExecs, less than 0 not to.
+	StudyExecs int
 	// MaxTime bounds the time that minimisation takes; 0 means no bound.
 	MaxTime time.Duration
 	// Recreate makes programs and maps anew. It is called before each run that
@@ -69,7 +72,11 @@ func Investigate(ctx context.Context, rerun Rerun, judge *Judge, in *corpus.Inpu
 	if err != nil {
 		return nil, err
 	}
-	return v.finding(context.WithoutCancel(ctx), small, in)
+	f, err := v.finding(context.WithoutCancel(ctx), small, in)
+	if err == nil {
+		v.studyInput(ctx, f)
+	}
+	return f, err
 }
 
 // investigation pursues one failure.

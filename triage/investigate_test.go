@@ -218,7 +218,7 @@ func TestLastingMapsAreRecreated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if recreated != confirmRuns+measureRuns {
+	if recreated != confirmRuns+measureRuns+1 { // the nearest input that passes is a claim as well
 		t.Errorf("recreated %d times", recreated)
 	}
 	if len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "map flows (order of an LRU) cannot be put back") {

@@ -111,7 +111,7 @@ func (f *minimizeFlags) run(ctx context.Context, u *ui, args []string) error {
 func (f *minimizeFlags) minimize(ctx context.Context, s *subject, p *player, in *corpus.Input, result *minimized) (*corpus.Input, error) {
 	if !f.cover {
 		found, err := triage.Investigate(ctx, p.rerun, s.judge(), in, triage.Options{
-			Table: s.target.Table(), Shape: s.target.Shape(), Recreate: p.exec.Recreate,
+			Table: s.target.Table(), Shape: s.target.Shape(), Recreate: p.exec.Recreate, StudyExecs: -1,
 		}, nil)
 		if err == nil {
 			result.Kept, result.Title, result.notes = found.Oracle, found.Title, found.Notes

@@ -5,13 +5,13 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage"
 	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
 // recipe returns what a finding's exports are written from, for report.Options.
-func (f *targetFlags) recipe(s *subject) func(*corpus.Input) (*report.Recipe, error) {
-	return func(in *corpus.Input) (*report.Recipe, error) {
+func (f *targetFlags) recipe(s *subject) func(*triage.Finding) (*report.Recipe, error) {
+	return func(found *triage.Finding) (*report.Recipe, error) {
 		var object []byte
 		if !f.kernel.loaded() {
 			b, err := os.ReadFile(s.path)
@@ -20,22 +20,24 @@ func (f *targetFlags) recipe(s *subject) func(*corpus.Input) (*report.Recipe, er
 			}
 			object = b
 		}
-		r, err := s.target.Recipe(object, in)
+		r, err := s.target.Recipe(object, found.Input)
 		if err != nil {
 			return nil, err
 		}
-		return r, f.testTarget(s, r)
+		return r, f.testTarget(s, r, found.Oracle)
 	}
 }
 
 // testTarget says where a test finds the program.
-func (f *targetFlags) testTarget(s *subject, r *report.Recipe) (err error) {
+func (f *targetFlags) testTarget(s *subject, r *report.Recipe, oracle string) (err error) {
 	why := ""
 	switch {
 	case f.kernel.loaded():
 		why = "the program was in the kernel already, and a test needs an object"
 	case f.live.on:
 		why = "frames were live, which tests do not have"
+	case oracle == triage.ClaimOracle:
+		why = "checks of the verifier's claims (--check-verifier) are not made in tests"
 	case f.kernel.typ != "":
 		why = "the program's type was given by --type, and a test takes it from the section or a target file: write type: to one"
 	case len(f.kernel.maps) > 0:

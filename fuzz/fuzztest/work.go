@@ -223,7 +223,7 @@ func (s *session) options(sub *subject, until limit) fuzz.Options {
 		Workers: s.flags.workers, Seed: seed, Execs: until.execs,
 		Mutate: mutate.Options{Dictionary: sub.given.Dictionary, Operators: sub.given.Operators},
 		Judge:  sub.judge(), StopOnFinding: true,
-		Triage: triage.Options{Table: sub.target.Table(), Shape: shape, MaxTime: s.flags.minimize.time, MaxExecs: int(s.flags.minimize.execs)},
+		Triage: triage.Options{Table: sub.target.Table(), Shape: shape, MaxTime: s.flags.minimize.time, MaxExecs: int(s.flags.minimize.execs), StudyExecs: -1},
 		Report: func(found *triage.Finding) error { return s.sendFinding(sub, found) },
 		Warn:   func(err error) { s.send.send(message{Note: err.Error()}) },
 	}

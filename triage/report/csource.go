@@ -245,7 +245,7 @@ func (w *cWriter) array(b []byte, what string) (name string, size int) {
 		} else {
 			w.s.WriteString(" ")
 		}
-		fmt.Fprintf(w.s, "%#02x,", c)
+		fmt.Fprintf(w.s, "0x%02x,", c)
 	}
 	w.s.WriteString("\n};\n")
 	return name, len(b)

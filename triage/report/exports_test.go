@@ -48,7 +48,7 @@ func stateful() (*triage.Finding, *Recipe) {
 
 func TestGoldenExports(t *testing.T) {
 	f, r := stateful()
-	files, err := Render(f, Options{Recipe: func(*corpus.Input) (*Recipe, error) { return r, nil }})
+	files, err := Render(f, Options{Recipe: func(*triage.Finding) (*Recipe, error) { return r, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestLimitsLeaveExportsOut(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := *r
 			r.Limits, r.Object = test.limits, test.object
-			files, err := Render(f, Options{Recipe: func(*corpus.Input) (*Recipe, error) { return &r, nil }})
+			files, err := Render(f, Options{Recipe: func(*triage.Finding) (*Recipe, error) { return &r, nil }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,8 +40,45 @@ type document struct {
 	Events     []event  `json:"events,omitempty"`
 	Path       []edge   `json:"path,omitempty"`
 	Notes      []string `json:"notes,omitempty"`
+	// Matters are the parts of the input with which the failure goes away when they have
+	// another value, Nearest is the least such change.
+	Matters []part `json:"matters,omitempty"`
+	Nearest *part  `json:"nearest,omitempty"`
 	// Exports are the files that run the program, and what each can do.
 	Exports []exported `json:"exports,omitempty"`
+}
+
+// part is a field or a byte of the input. From and To are offsets in bytes of its place,
+// To is not included.
+type part struct {
+	Place  string `json:"place"`
+	Index  int    `json:"index"`
+	Name   string `json:"name"`
+	From   int    `json:"from"`
+	To     int    `json:"to"`
+	Value  uint64 `json:"value"`
+	Passes uint64 `json:"passes"`
+}
+
+func jsonPart(p *triage.Part) part {
+	from, to := p.Bytes()
+	return part{Place: p.Place.String(), Index: p.Index, Name: p.Name, From: from, To: to, Value: p.Value, Passes: p.Passes}
+}
+
+// setStudy takes over what a study found out.
+func (d *document) setStudy(s *triage.Study) {
+	if s == nil {
+		return
+	}
+	for i := range s.Parts {
+		if s.Parts[i].Matters {
+			d.Matters = append(d.Matters, jsonPart(&s.Parts[i]))
+		}
+	}
+	if s.Nearest != nil {
+		p := jsonPart(&s.Nearest.Part)
+		d.Nearest = &p
+	}
 }
 
 type entry struct {
@@ -96,6 +133,7 @@ func jsonOf(f *triage.Finding, opts Options, r *Recipe) ([]byte, error) {
 		Command: opts.command(f), Steps: []step{}, Path: jsonPath(f.Path), Notes: f.Notes,
 		Exports: abilities(r),
 	}
+	d.setStudy(f.Study)
 	if f.Original != nil {
 		d.FoundBytes = f.Original.Len()
 	}

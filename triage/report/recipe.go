@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/triage"
@@ -83,6 +84,25 @@ const (
 
 // Loaders are the exports that run a program without the fuzzer.
 func Loaders() []string { return []string{shellFile, cFile} }
+
+// unseen says why comparing what a run gives with what was found does not show the
+// failure, "" where it does.
+func unseen(f *triage.Finding) string {
+	switch f.Oracle {
+	case "nondeterministic":
+		return "the failure is that two runs differ, and it compares one with what was found"
+	case "uninitialised", "headroom":
+		return "the failure is that runs differ with other bytes in memory that the program has not written, which the fuzzer puts there"
+	case "checksum-complete":
+		return "the failure is an answer to a flag that the input itself does not have"
+	case triage.ClaimOracle:
+		return "what registers hold is seen by the fuzzer only"
+	}
+	if strings.Contains(f.Title, "map(") {
+		return "the invariant is about the contents of maps, and it compares return values, packets and contexts"
+	}
+	return ""
+}
 
 // can reports whether an export reproduces the finding; the reason is "" then.
 func (r *Recipe) can(export string) (why string) {

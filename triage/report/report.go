@@ -20,7 +20,7 @@ type Options struct {
 	Path func(key string) string
 	// Recipe says how an input is run without the fuzzer, for the exports that do it; nil
 	// leaves those out. Its error is a reason why there are none.
-	Recipe func(in *corpus.Input) (*Recipe, error)
+	Recipe func(f *triage.Finding) (*Recipe, error)
 }
 
 // command returns the command that replays f, "" for none.
@@ -55,15 +55,18 @@ func (o Options) recipe(f *triage.Finding) (*Recipe, error) {
 	if o.Recipe == nil {
 		return nil, nil
 	}
-	r, err := o.Recipe(f.Input)
+	r, err := o.Recipe(f)
 	if err != nil {
 		return nil, fmt.Errorf("writing exports of finding %s: %w", f.Key, err)
+	}
+	if why := unseen(f); why != "" && r != nil {
+		r.Limits = append(r.Limits, Limit{Exports: Loaders(), Why: why})
 	}
 	return r, nil
 }
 
-// Render returns the files of a finding by name: report.txt, report.json,
-// input.pcap where the input has packets (link type Ethernet, USER0 for payload), the
+// Render returns the files of a finding by name: report.txt, report.json, report.md,
+// report.html, input.pcap where the input has packets (link type Ethernet, USER0 for payload), the
 // original input as a corpus file, and exports: what runs the input elsewhere.
 func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
 	r, err := opts.recipe(f)
@@ -74,8 +77,13 @@ func Render(f *triage.Finding, opts Options) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing finding %s as JSON: %w", f.Key, err)
 	}
+	page, err := htmlOf(f, opts, r)
+	if err != nil {
+		return nil, fmt.Errorf("writing finding %s as HTML: %w", f.Key, err)
+	}
 	files := exports(f, r)
 	files["report.txt"], files["report.json"] = []byte(textOf(f, opts, r)), json
+	files["report.md"], files["report.html"] = []byte(markdownOf(f, opts, r)), page
 	if f.Original != nil {
 		files["original"] = corpus.MarshalFile(f.Original)
 	}

@@ -50,6 +50,23 @@ func simple() *triage.Finding {
 		Path:        []cover.Edge{entry, edge(cover.Taken, 14, 20), edge(cover.Taken, 14, 20), edge(cover.FallThrough, 22, 23)},
 		Reliability: 9, Runs: 10, Executions: 431, Count: 1,
 		Notes: []string{"it fails in 9 of 10 runs from the initial state"},
+		Study: opcode(in),
+	}
+}
+
+// opcode is a study that found the ARP header's operation to matter, and a byte behind.
+func opcode(in *corpus.Input) *triage.Study {
+	op := triage.Part{Name: "arp.ar_op", Bit: 8 * 20, Bits: 16, Big: true, Value: 1, Matters: true}
+	other := in.Clone()
+	other.Steps[0].Packet[21] = 0
+	return &triage.Study{
+		Parts: []triage.Part{
+			{Name: "ethernet.h_dest", Bits: 48, Big: true, Value: 0xffffffffffff},
+			op,
+			{Name: "arp.ar_sip", Bit: 8 * 28, Bits: 32, Big: true, Value: 0x0a000001, Matters: true, Passes: 0x0a000000},
+		},
+		Nearest: &triage.Change{Part: op, Input: other, Steps: []triage.StepSummary{{Ret: 2, Verdict: "XDP_PASS", Packet: other.Steps[0].Packet}}},
+		Execs:   99,
 	}
 }
 
@@ -114,14 +131,14 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"input.pcap", "original", "report.json", "report.txt"}
+		want := []string{"input.pcap", "original", "report.html", "report.json", "report.md", "report.txt"}
 		if !f.Payload {
 			want = append(want, "repro.py")
 		}
 		if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
 			t.Errorf("files %q", got)
 		}
-		for _, file := range []string{"report.txt", "report.json"} {
+		for _, file := range []string{"report.txt", "report.json", "report.md", "report.html"} {
 			golden := filepath.Join("testdata", name+"."+file)
 			if *update {
 				if err := os.WriteFile(golden, files[file], 0o644); err != nil {

@@ -41,6 +41,7 @@ func textOf(f *triage.Finding, opts Options, r *Recipe) string {
 		fmt.Fprintf(&s, "\nreplay it with\n\n    %s\n", command)
 	}
 	writeNotes(&s, f.Notes)
+	writeStudy(&s, f)
 	writeExports(&s, r)
 	writeBody(&s, f)
 	return s.String()
