@@ -172,13 +172,21 @@ func killedProcess(t *testing.T, dir string, rng *rand.Rand, witnessed map[int]b
 	if err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Duration(rng.IntN(60_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	last := 1 + rng.IntN(100)
+	// One in four may be killed before it is under way.
+	after, early := time.Duration(rng.IntN(30_000))*time.Microsecond, rng.IntN(4) == 0
+	kill := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	defer func() { kill.Stop() }()
+	if !early {
+		kill.Stop()
+	}
+	last := 1 + rng.IntN(60)
 	for n := 1; ; n++ {
 		var b [2]byte
 		if _, err := io.ReadFull(pipe, b[:]); err != nil {
 			break
+		}
+		if n == 1 && !early {
+			kill.Reset(after)
 		}
 		witnessed[int(binary.LittleEndian.Uint16(b[:]))] = true
 		if n == last {
