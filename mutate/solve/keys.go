@@ -23,15 +23,19 @@ func cloneKeys(keys []cover.Lookup) []cover.Lookup {
 	return list
 }
 
-// noteKeys sees which bytes of keys a byte of the input is.
+// noteKeys sees which bytes of keys a byte of the input is, and which keys it is a
+// part of.
 func (st *study) noteKeys(keys []cover.Lookup, p place, mask byte) {
 	if len(keys) != len(st.keys) {
 		return // another way through the program
 	}
 	for i, k := range keys {
 		before := &st.keys[i]
-		if k.Map != before.Map || len(k.Key) != len(before.Key) {
+		if !alike(&k, before) {
 			continue
+		}
+		if n := len(st.moves[i]); !bytes.Equal(k.Key, before.Key) && (n == 0 || st.moves[i][n-1] != p) {
+			st.moves[i] = append(st.moves[i], p)
 		}
 		for at := range k.Key {
 			if k.Key[at]^before.Key[at] == mask {
@@ -54,7 +58,8 @@ func (s *Solver) missed(in *corpus.Input, keys []cover.Lookup) bool {
 	return missed
 }
 
-// lookUp copies keys that a map has to where the keys that were not found come from.
+// lookUp copies keys that a map has to where the keys that were not found come from,
+// and where they come from nowhere as they are, makes the computation end with them.
 func (st *study) lookUp(ctx context.Context) error {
 	for i, k := range st.keys {
 		if k.Found {
@@ -71,11 +76,18 @@ func (st *study) lookUp(ctx context.Context) error {
 				return err
 			}
 		}
+		if tried > 0 {
+			continue
+		}
+		if err := st.reckon(ctx, i); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// existing lists keys that a map has before the first step.
+// existing lists keys that a map has before the first step, for a table of programs
+// those that have one.
 func existing(shape *corpus.Shape, in *corpus.Input, name string) [][]byte {
 	var list [][]byte
 	for i := range in.Maps {
@@ -83,9 +95,11 @@ func existing(shape *corpus.Shape, in *corpus.Input, name string) [][]byte {
 			list = append(list, in.Maps[i].Key)
 		}
 	}
-	for i := range shape.Maps {
-		if shape.Maps[i].Name == name {
-			list = append(list, shape.Maps[i].Keys...)
+	for _, maps := range [...][]corpus.MapShape{shape.Maps, shape.Tables} {
+		for i := range maps {
+			if maps[i].Name == name {
+				list = append(list, maps[i].Keys...)
+			}
 		}
 	}
 	return list
@@ -110,7 +124,12 @@ func (st *study) rekeyed(lookup int, key []byte) []edit {
 		if !ok {
 			return nil
 		}
-		edits = append(edits, edit{place: p, data: []byte{v}})
+		// The byte may be negated or have a constant added without carry on its way.
+		e := edit{place: p, data: []byte{v ^ now[at]}}
+		if b := p.bytes(st.in); b != nil {
+			e.data[0] ^= b[0]
+		}
+		edits = append(edits, e)
 	}
 	return edits
 }

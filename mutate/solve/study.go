@@ -85,6 +85,7 @@ type study struct {
 	flips    []edit
 	keys     []cover.Lookup
 	feeds    map[keyByte]place // the byte of the input that a byte of a key is
+	moves    map[int][]place   // the bytes on which the key of a lookup depends
 }
 
 func newStudy(s *Solver, in *corpus.Input, compared []cover.Compared, keys []cover.Lookup) *study {
@@ -139,7 +140,7 @@ func (st *study) flip(ctx context.Context) error {
 	for _, sub := range st.subjects {
 		wanted[sub.which] = sub
 	}
-	st.feeds = map[keyByte]place{}
+	st.feeds, st.moves = map[keyByte]place{}, map[int][]place{}
 	for _, p := range st.units() {
 		for _, mask := range [...]byte{0xff, 1} {
 			e := edit{place: p, data: []byte{mask}}
