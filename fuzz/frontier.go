@@ -1,7 +1,6 @@
 package fuzz
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -52,9 +51,14 @@ type Branch struct {
 	Input     int
 	// Feeds are the bytes of that input on which the operands depend.
 	Feeds []solve.Place
-	// Lookup is the key that was asked for where the address of a map's entry is
-	// compared, nil elsewhere.
+	// Lookup is the key that was asked for where it is whether a map has an entry that is
+	// compared, nil elsewhere. Of such a Branch Nearest says nothing, Distance is the
+	// number of bits in which the key differs from the nearest one that the map has, and
+	// Wanted lists keys that it has, the nearest first, where an entry is wanted.
 	Lookup *cover.Lookup
+	Wanted [][]byte
+
+	lookup int // its index among those of Input
 }
 
 // maxFed bounds the inputs whose bytes are changed to see what feeds a comparison.
@@ -65,6 +69,7 @@ const maxFed = 32
 func FindFrontier(ctx context.Context, target Target, exec Executor, inputs []*corpus.Input) (*Frontier, error) {
 	f := &finder{target: target, exec: exec, table: target.Table(), seen: cover.NewSeen(target.Table().Len())}
 	f.nearest = make([][2]Branch, len(f.table.Comparisons))
+	f.entries = make([][2]Branch, len(f.table.Entries))
 	for i, in := range inputs {
 		if err := f.run(ctx, i, in); err != nil {
 			return nil, fmt.Errorf("running input %d: %w", i, err)
@@ -87,6 +92,7 @@ type finder struct {
 	table   *cover.Table
 	seen    *cover.Seen
 	nearest [][2]Branch // by comparison, not taken and taken
+	entries [][2]Branch // of Table.Entries likewise
 }
 
 func (f *finder) run(ctx context.Context, index int, in *corpus.Input) error {
@@ -111,43 +117,41 @@ func (f *finder) run(ctx context.Context, index int, in *corpus.Input) error {
 		keys = logger.Keys(nil)
 	}
 	for _, c := range compared {
-		f.note(index, c, keys)
+		f.note(index, c)
+	}
+	if len(keys) > 0 {
+		f.noteEntries(index, in, f.table.Expand(nil, out.Cover), keys)
 	}
 	return nil
 }
 
 // note keeps the nearest operands for the side that was not gone.
-func (f *finder) note(input int, c cover.Compared, keys []cover.Lookup) {
+func (f *finder) note(input int, c cover.Compared) {
 	site := &f.table.Comparisons[c.Site]
 	taken := !site.Holds(c.A, c.B)
 	best, distance := &f.nearest[c.Site][sideOf(taken)], solve.Distance(site, c, taken)
-	if best.Evaluated && best.Distance <= distance {
-		return
-	}
-	*best = Branch{Evaluated: true, Nearest: c, Distance: distance, Input: input}
-	if site.A.Source != cover.MapEntry {
-		return
-	}
-	for _, k := range keys {
-		if k.Map == site.A.Name && !k.Found {
-			best.Lookup = &cover.Lookup{Map: k.Map, Key: bytes.Clone(k.Key)}
-		}
+	if !best.Evaluated || best.Distance > distance {
+		*best = Branch{Evaluated: true, Nearest: c, Distance: distance, Input: input}
 	}
 }
 
 func (f *finder) list(gone []bool) *Frontier {
 	passed := f.table.Expand(nil, f.seen.Bytes())
 	sites := map[int]*Branch{} // by edge
-	for i := range f.table.Comparisons {
-		c := &f.table.Comparisons[i]
-		for side, edge := range [2]int{c.Fall, c.Taken} {
-			if edge >= 0 {
-				b := f.nearest[i][side]
-				b.Comparison, b.Taken = c, side == 1
-				sites[edge] = &b
+	add := func(comparisons []cover.Comparison, nearest [][2]Branch) {
+		for i := range comparisons {
+			c := &comparisons[i]
+			for side, edge := range [2]int{c.Fall, c.Taken} {
+				if edge >= 0 {
+					b := nearest[i][side]
+					b.Comparison, b.Taken = c, side == 1
+					sites[edge] = &b
+				}
 			}
 		}
 	}
+	add(f.table.Comparisons, f.nearest)
+	add(f.table.Entries, f.entries)
 	from := f.reached(passed)
 	frontier := &Frontier{Total: f.table.Observable()}
 	for i := range f.table.Edges {
@@ -210,23 +214,34 @@ func (f *finder) feed(ctx context.Context, frontier *Frontier, inputs []*corpus.
 	if !ok {
 		return nil
 	}
-	compare := func(ctx context.Context, in *corpus.Input) ([]cover.Compared, error) {
-		return comparer.Compare(ctx, in, nil)
+	compare := func(ctx context.Context, in *corpus.Input) ([]cover.Compared, []cover.Lookup, error) {
+		compared, err := comparer.Compare(ctx, in, nil)
+		if logger, ok := f.exec.(KeyLogger); ok && err == nil {
+			return compared, logger.Keys(nil), nil
+		}
+		return compared, nil, err
 	}
 	done := map[int]map[int][]solve.Place{} // by input and comparison
+	asked := 0
 	for i := range frontier.Branches {
 		b := &frontier.Branches[i]
 		if !b.Evaluated || b.Unreachable {
 			continue
 		}
-		if done[b.Input] == nil && len(done) < maxFed {
-			feeds, err := solve.Feeds(ctx, f.target.Shape(), f.table, inputs[b.Input], frontier.sites(b.Input), compare)
-			if err != nil {
-				return fmt.Errorf("seeing what feeds comparisons: %w", err)
-			}
-			done[b.Input] = feeds
+		var err error
+		switch {
+		case b.Lookup != nil && asked < maxFed:
+			asked++
+			b.Feeds, err = solve.KeyFeeds(ctx, f.target.Shape(), f.table, inputs[b.Input], b.lookup, compare)
+		case b.Lookup == nil && done[b.Input] == nil && len(done) < maxFed:
+			done[b.Input], err = solve.Feeds(ctx, f.target.Shape(), f.table, inputs[b.Input], frontier.sites(b.Input), compare)
 		}
-		b.Feeds = done[b.Input][b.Nearest.Site]
+		if err != nil {
+			return fmt.Errorf("seeing what feeds comparisons: %w", err)
+		}
+		if b.Lookup == nil {
+			b.Feeds = done[b.Input][b.Nearest.Site]
+		}
 	}
 	return nil
 }
@@ -235,7 +250,7 @@ func (f *finder) feed(ctx context.Context, frontier *Frontier, inputs []*corpus.
 func (f *Frontier) sites(input int) []int {
 	var list []int
 	for i := range f.Branches {
-		if b := &f.Branches[i]; b.Evaluated && b.Input == input {
+		if b := &f.Branches[i]; b.Evaluated && b.Lookup == nil && b.Input == input {
 			list = append(list, b.Nearest.Site)
 		}
 	}

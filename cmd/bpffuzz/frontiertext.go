@@ -32,7 +32,9 @@ type shownBranch struct {
 	Input   string `json:"input,omitempty"`
 	// Feeds is what the operands depend on.
 	Feeds []string `json:"fed_by,omitempty"`
-	Key   string   `json:"key,omitempty"`
+	// Key is the key that was asked for, with its map, and Keys are some that it has.
+	Key  string   `json:"key,omitempty"`
+	Keys []string `json:"wanted_keys,omitempty"`
 }
 
 func newShownFrontier(s *subject, f *fuzz.Frontier, names []string) *shownFrontier {
@@ -54,6 +56,9 @@ func newShownFrontier(s *subject, f *fuzz.Frontier, names []string) *shownFronti
 		}
 		if b.Lookup != nil {
 			one.Key = fmt.Sprintf("%x in map %s", b.Lookup.Key, b.Lookup.Map)
+			for _, key := range b.Wanted {
+				one.Keys = append(one.Keys, fmt.Sprintf("%x", key))
+			}
 		}
 		shown.Branches = append(shown.Branches, one)
 	}
@@ -83,6 +88,12 @@ func wantedText(c *cover.Comparison, taken bool) string {
 	r := c.Relation
 	if !taken {
 		r = r.Negated()
+	}
+	if c.A.Source == cover.MapEntry && c.B.Source == cover.Fixed && c.B.Value == 0 {
+		if r == cover.Equal {
+			return "no entry in map " + c.A.Name
+		}
+		return "an entry in map " + c.A.Name
 	}
 	a, b := operandText(c, &c.A, "a value"), operandText(c, &c.B, "another")
 	if c.Length && c.A.Source == cover.Elsewhere && c.B.Source == cover.Elsewhere {
@@ -181,6 +192,9 @@ func numberText(c *cover.Comparison, v uint64) string {
 
 func nearestText(b *fuzz.Branch) string {
 	c := b.Comparison
+	if b.Lookup != nil && b.Lookup.Found {
+		return "an entry"
+	}
 	if b.Lookup != nil {
 		return "no entry"
 	}
@@ -229,6 +243,7 @@ func (f *shownFrontier) text() string {
 		}
 		line("fed by", strings.Join(one.Feeds, ", "))
 		line("key", one.Key)
+		line("has", strings.Join(one.Keys, ", "))
 	}
 	return b.String()
 }

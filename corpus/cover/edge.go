@@ -107,6 +107,10 @@ type Table struct {
 	// Comparisons lists the branches on two integers, in the order of the code. It is
 	// empty where none can be observed.
 	Comparisons []Comparison
+	// Entries lists the branches on whether a map has an entry: A is a MapEntry, which is
+	// compared with 0. Nothing is Compared at them; the Lookups of a run say what was
+	// asked for.
+	Entries []Comparison
 }
 
 // Len returns the length of the feature vector in bytes, a multiple of 8.

@@ -126,7 +126,7 @@ func (t *Target) guide() error {
 	}
 	table := &cover.Table{
 		Edges: slices.Clone(t.table.Edges), Loops: slices.Clone(t.table.Loops), Probes: t.table.Probes,
-		Comparisons: t.table.Comparisons,
+		Comparisons: t.table.Comparisons, Entries: t.table.Entries,
 	}
 	for i := range t.feed {
 		m := &t.feed[i]

@@ -2,6 +2,9 @@ package bpf
 
 import (
 	"encoding/binary"
+	"slices"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -45,8 +48,13 @@ func skbName(offset int) string {
 
 // lift fills in where the operands of the table's comparisons come from.
 func (t *Target) lift() {
+	opts := lift.Options{Context: t.member, Constant: t.constantAt}
 	if len(t.table.Comparisons) > 0 {
-		t.plan.Lift(t.table.Comparisons, lift.Options{Context: t.member, Constant: t.constantAt})
+		t.plan.Lift(t.table.Comparisons, opts)
+	}
+	if len(t.table.Entries) > 0 {
+		t.plan.Lift(t.table.Entries, opts)
+		t.table.Entries = slices.DeleteFunc(t.table.Entries, func(c cover.Comparison) bool { return c.A.Source != cover.MapEntry })
 	}
 }
 

@@ -26,7 +26,7 @@ func (st *study) reckon(ctx context.Context, lookup int) error {
 	backward := slices.Clone(forward) // which byte weighs most is not known
 	slices.Reverse(backward)
 	tried := 0
-	for _, key := range existing(st.shape, st.in, now.Map) {
+	for _, key := range ExistingKeys(st.shape, st.in, now.Map) {
 		if len(key) != len(now.Key) || tried == maxKeys {
 			continue
 		}

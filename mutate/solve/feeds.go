@@ -19,8 +19,9 @@ type Place struct {
 
 var partNames = [parts]string{"packet", "metadata", "context", "chance", "map"}
 
-// Compare runs an input and returns what it compared, which is valid until the next call.
-type Compare func(ctx context.Context, in *corpus.Input) ([]cover.Compared, error)
+// Compare runs an input and returns what it compared and looked up, which is valid
+// until the next call.
+type Compare func(ctx context.Context, in *corpus.Input) ([]cover.Compared, []cover.Lookup, error)
 
 // Feeds changes the bytes of an input one after the other and returns, for each of
 // the sites, the runs of bytes on which its operands depend.
@@ -45,6 +46,25 @@ func Feeds(ctx context.Context, shape *corpus.Shape, table *cover.Table, in *cor
 				feeds[sub.Site] = extended(feeds[sub.Site], p)
 			}
 		}
+	}
+	return feeds, nil
+}
+
+// KeyFeeds changes the bytes of an input one after the other and returns the runs of
+// bytes on which the key of a lookup, by its index among those of the input, depends.
+func KeyFeeds(ctx context.Context, shape *corpus.Shape, table *cover.Table, in *corpus.Input, lookup int, compare Compare) ([]Place, error) {
+	s := New(shape, table, &watcher{compare, make([]bool, len(table.Comparisons))}, Options{})
+	compared, keys, err := s.compare(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	st := newStudy(s, in, compared, keys)
+	if err := st.flip(ctx); err != nil {
+		return nil, err
+	}
+	var feeds []Place
+	for _, p := range st.moves[lookup] {
+		feeds = extended(feeds, p)
 	}
 	return feeds, nil
 }
@@ -74,8 +94,7 @@ type watcher struct {
 }
 
 func (w *watcher) Compare(ctx context.Context, in *corpus.Input) ([]cover.Compared, []cover.Lookup, error) {
-	compared, err := w.compare(ctx, in)
-	return compared, nil, err
+	return w.compare(ctx, in)
 }
 
 func (w *watcher) Try(context.Context, *corpus.Input) error { return nil }

@@ -50,7 +50,7 @@ func (st *study) noteKeys(keys []cover.Lookup, p place, mask byte) {
 func (s *Solver) missed(in *corpus.Input, keys []cover.Lookup) bool {
 	missed := false
 	for _, k := range keys {
-		if !k.Found && s.asked[k.Map] < maxStudied && len(existing(s.shape, in, k.Map)) > 0 {
+		if !k.Found && s.asked[k.Map] < maxStudied && len(ExistingKeys(s.shape, in, k.Map)) > 0 {
 			s.asked[k.Map]++
 			missed = true
 		}
@@ -66,7 +66,7 @@ func (st *study) lookUp(ctx context.Context) error {
 			continue
 		}
 		tried := 0
-		for _, key := range existing(st.shape, st.in, k.Map) {
+		for _, key := range ExistingKeys(st.shape, st.in, k.Map) {
 			edits := st.rekeyed(i, key)
 			if len(edits) == 0 || tried == maxKeys {
 				continue
@@ -86,9 +86,9 @@ func (st *study) lookUp(ctx context.Context) error {
 	return nil
 }
 
-// existing lists keys that a map has before the first step, for a table of programs
-// those that have one.
-func existing(shape *corpus.Shape, in *corpus.Input, name string) [][]byte {
+// ExistingKeys lists keys that a map has before the first step of an input; of a table, such as
+// one of programs, those that are filled.
+func ExistingKeys(shape *corpus.Shape, in *corpus.Input, name string) [][]byte {
 	var list [][]byte
 	for i := range in.Maps {
 		if in.Maps[i].Map == name {

@@ -18,6 +18,8 @@ type comparison struct {
 	again bool
 	// address is set where an operand may be an address.
 	address bool
+	// null is set where it is whether a helper gave something that is asked.
+	null bool
 }
 
 // findComparisons lists the branches on integers, and those that compare the end
@@ -30,7 +32,7 @@ func (p *Plan) findComparisons(fields PacketFields) {
 		var where []cover.Pos
 		from.flows[fn].Walk(func(i int, s *cfg.State) {
 			c, ok := compare(&fn.Insns[i], s)
-			if !ok {
+			if !ok && !c.null {
 				return
 			}
 			if where == nil {
@@ -42,6 +44,10 @@ func (p *Plan) findComparisons(fields PacketFields) {
 			c.Fall, c.Taken = -1, -1
 			if edges := out[i]; edges != nil {
 				c.Fall, c.Taken = edges[0], edges[1]
+			}
+			if c.null {
+				p.nulls = append(p.nulls, c.Comparison)
+				return
 			}
 			c.room = withoutOperands(fn.usage.Before(i), &c)
 			fn.comparisons = append(fn.comparisons, len(p.comparisons))
@@ -99,11 +105,9 @@ func compare(ins *asm.Instruction, s *cfg.State) (c comparison, ok bool) {
 		c.Constant = true
 		c.B = cover.Operand{Source: cover.Fixed, Size: c.Size, Value: c.cut(uint64(ins.Constant))}
 	}
-	if isAddress(a) || isAddress(b) {
+	c.null = c.Constant && c.B.Value == 0 && c.Relation <= cover.NotEqual && (a.Kind == cfg.MapValue || a.Taint&fromPointer != 0)
+	if isAddress(a) || isAddress(b) || c.Constant && c.B.Value == 0 && a.Taint&fromPointer != 0 {
 		return c, false
-	}
-	if c.Constant && c.B.Value == 0 && a.Taint&fromPointer != 0 {
-		return c, false // whether a helper gave something
 	}
 	c.setLength(a.Taint, b.Taint)
 	c.address = (a.Taint|b.Taint)&addresses != 0

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
@@ -63,10 +64,12 @@ type Plan struct {
 	edges    []edge
 	// comparisons are in the order of the code.
 	comparisons []comparison
-	unpruned    bool
-	chance      Chance
-	faults      string // the map's name
-	sites       []corpus.FaultSite
+	// nulls are the branches on whether a helper gave something.
+	nulls    []cover.Comparison
+	unpruned bool
+	chance   Chance
+	faults   string // the map's name
+	sites    []corpus.FaultSite
 	// claims are checked, one in claimSample of them.
 	claims      []Claim
 	claimSample int
@@ -202,6 +205,7 @@ func (p *Plan) Table(rung Rung) *cover.Table {
 	for i := range p.comparisons {
 		t.Comparisons = append(t.Comparisons, p.comparisons[i].Comparison)
 	}
+	t.Entries = slices.Clone(p.nulls)
 	return t
 }
 
