@@ -14,28 +14,42 @@ import (
 )
 
 func newExport(u *ui) *cobra.Command {
-	var to string
+	f := &exportFlags{}
 	cmd := &cobra.Command{
-		Use:   "export --go DIRECTORY FROM...",
-		Short: "Write inputs where go test reads them",
-		Long: `Export writes the inputs of FROM to a directory of go test: testdata/fuzz/FuzzXxx of
+		Use:   "export --go DIRECTORY FROM... | --finding DIR [OBJECT]",
+		Short: "Write inputs where go test reads them, or the files of findings anew",
+		Long: `Export --go writes the inputs of FROM to a directory of go test: testdata/fuzz/FuzzXxx of
 a package, whose files every go test runs, or the fuzz cache, where go test -fuzz
 starts from. FROM is an output directory of bpffuzz run (its corpus and its
 findings), a corpus directory, a corpus file, a capture or a raw packet.
 
 The files are named by their contents: an input that is there is not written again, and
-none is overwritten or removed.`,
+none is overwritten or removed.
+
+Export --finding runs findings that are there again and writes their reports and
+exports anew (repro_test.go, repro.sh, repro.c ...), by the object, target file and
+oracles that are given, else those of the run. DIR is one finding or an output directory.`,
 		Example: `  bpffuzz export --go testdata/fuzz/FuzzFirewall bpffuzz-out/firewall
+  bpffuzz export --finding bpffuzz-out/firewall/findings/verdict-firewall-1f2e3d4c
   bpffuzz export --go testdata/fuzz/FuzzFirewall bpffuzz-out/firewall/findings/verdict-firewall-1f2e3d4c`,
-		Args: pointed(cobra.MinimumNArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if to == "" {
-				return usageError("no destination: name a directory with --go, such as testdata/fuzz/FuzzXxx")
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case f.finding != "" && f.to != "":
+				return usageError("choose one of --go and --finding")
+			case f.finding != "":
+				return f.exportFinding(cmd.Context(), u, args)
+			case f.to == "":
+				return usageError("no destination: name a directory with --go, such as testdata/fuzz/FuzzXxx, or findings with --finding")
+			case len(args) == 0:
+				return usageError("nothing to export: name an output directory, a corpus file, a capture or a packet")
 			}
-			return exchange(u, to, args)
+			return exchange(u, f.to, args)
 		},
 	}
-	cmd.Flags().StringVar(&to, "go", "", "`directory` of corpus files of go test, which is made if it is missing")
+	f.register(cmd)
+	cmd.Flags().StringVar(&f.finding, "finding", "", "finding or output `directory` whose reports and exports are written anew")
+	_ = cmd.MarkFlagDirname("finding")
+	cmd.Flags().StringVar(&f.to, "go", "", "`directory` of corpus files of go test, which is made if it is missing")
 	_ = cmd.MarkFlagDirname("go")
 	return cmd
 }

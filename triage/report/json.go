@@ -165,6 +165,21 @@ func Recount(b []byte, more int) ([]byte, error) {
 	return d.marshal()
 }
 
+// Renew returns a finding's report.json with what a fresh one says of its input and
+// exports; how often it was met and what people noted stay.
+func Renew(old, fresh []byte) ([]byte, error) {
+	d, err := parse(old)
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of a finding: %w", err)
+	}
+	f, err := parse(fresh)
+	if err != nil {
+		return nil, fmt.Errorf("reading the new report of a finding: %w", err)
+	}
+	d.Command, d.Matters, d.Nearest, d.Exports = f.Command, f.Matters, f.Nearest, f.Exports
+	return d.marshal()
+}
+
 // parse reads report.json of this version.
 func parse(b []byte) (*document, error) {
 	var versioned struct {
