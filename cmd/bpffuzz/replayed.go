@@ -114,7 +114,7 @@ func (r *replayer) last(ctx context.Context, in *corpus.Input) (s replayedStep, 
 	n := len(in.Steps) - 1
 	s = r.step(&in.Steps[n], &out.Steps[n])
 	s.timed = out.Have&corpus.HaveDuration != 0
-	s.Lines, s.Ordered = lines(r.subject.target, out)
+	s.Lines, s.Ordered = linesPassed(r.subject.target, out)
 	r.events = nil
 	for _, e := range out.Events {
 		r.events = append(r.events, e.Source+": "+e.Text)
@@ -206,9 +206,9 @@ func integer(b []byte, big bool) uint64 {
 	return binary.LittleEndian.Uint64(wide[:])
 }
 
-// lines lists where the edges of the last step lead, neighbours that are the same
+// linesPassed lists where the edges of the last step lead, neighbours that are the same
 // once. A step begins with the entry of the program.
-func lines(target *bpf.Target, out *corpus.Outcome) (places []string, ordered bool) {
+func linesPassed(target *bpf.Target, out *corpus.Outcome) (places []string, ordered bool) {
 	table := target.Table()
 	places = []string{}
 	add := func(e *cover.Edge) {

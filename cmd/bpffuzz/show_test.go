@@ -189,7 +189,7 @@ func TestInfer(t *testing.T) {
 			if tc.leaves >= 0 {
 				leaves[tc.leaves] = true
 			}
-			infer(f, leaves)
+			infer(f, leaves, graph.Missed)
 			for i, want := range tc.blocks {
 				if f.Blocks[i].state != want {
 					t.Errorf("block %d: %s, want %s", i, f.Blocks[i].state, want)

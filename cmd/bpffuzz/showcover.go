@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 type coverage struct {
 	inputs int
 	states map[uint64]graph.State // by the id of the edge
+	passes map[uint64][]bool      // by the id of the edge: which inputs passed it
+	prunes bool                   // what the verifier removed is known
 }
 
 // readCoverage runs the corpus of an output directory, each input alone.
@@ -42,15 +45,20 @@ func (f *showFlags) readCoverage(ctx context.Context, u *ui) (*coverage, error) 
 	if all, err = fitting(u, &subject{path: f.path(), target: target}, all); err != nil {
 		return nil, err
 	}
-	var features []byte
-	err = withExecutor(target, func(exec fuzz.Executor) (err error) {
-		features, err = union(ctx, newPlayer(exec, target.Shape()), all)
+	return replayCoverage(ctx, target, all)
+}
+
+// replayCoverage runs inputs, each alone.
+func replayCoverage(ctx context.Context, target *bpf.Target, all []named) (*coverage, error) {
+	var covers [][]byte
+	err := withExecutor(target, func(exec fuzz.Executor) (err error) {
+		covers, err = coversOf(ctx, newPlayer(exec, target.Shape()), all)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return newCoverage(target, features, len(all)), nil
+	return newCoverage(target, covers)
 }
 
 // target loads the program without anything that judges it.
@@ -70,10 +78,10 @@ func (f *showFlags) target(u *ui, steps int) (*bpf.Target, error) {
 	return target, nil
 }
 
-// union returns what any of the inputs covers.
-func union(ctx context.Context, p *player, all []named) ([]byte, error) {
-	var features []byte
-	for _, one := range all {
+// coversOf returns what each of the inputs covers.
+func coversOf(ctx context.Context, p *player, all []named) ([][]byte, error) {
+	covers := make([][]byte, len(all))
+	for i, one := range all {
 		if err := p.recreate(ctx); err != nil {
 			return nil, err
 		}
@@ -81,31 +89,45 @@ func union(ctx context.Context, p *player, all []named) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("running %s: %w", one.name, err)
 		}
-		if features == nil {
-			features = make([]byte, len(out.Cover))
-		}
-		for i, v := range out.Cover[:min(len(features), len(out.Cover))] {
-			features[i] |= v
-		}
+		covers[i] = bytes.Clone(out.Cover)
 	}
-	return features, nil
+	return covers, nil
 }
 
-func newCoverage(target *bpf.Target, features []byte, inputs int) *coverage {
-	c := &coverage{inputs: inputs, states: map[uint64]graph.State{}}
+func newCoverage(target *bpf.Target, covers [][]byte) (*coverage, error) {
+	c := &coverage{inputs: len(covers), states: map[uint64]graph.State{}, passes: map[uint64][]bool{}}
 	table := target.Table()
-	for i, hit := range table.Expand(nil, features) {
+	gone, err := target.Unreachable()
+	if err != nil {
+		return nil, fmt.Errorf("reading coverage: asking which edges can be reached: %w", err)
+	}
+	c.prunes = gone != nil
+	var hits []bool
+	for input, features := range covers {
+		hits = table.Expand(hits[:0], features)
+		for i, hit := range hits {
+			if id := table.Edges[i].ID; hit {
+				if c.passes[id] == nil {
+					c.passes[id] = make([]bool, len(covers))
+				}
+				c.passes[id][input] = true
+			}
+		}
+	}
+	for i := range table.Edges {
 		e := &table.Edges[i]
 		switch {
-		case hit:
+		case c.passes[e.ID] != nil:
 			c.states[e.ID] = graph.Covered
 		case e.Skipped != "":
 			c.states[e.ID] = graph.Unknown
+		case gone != nil && gone[i]:
+			c.states[e.ID] = graph.Removed
 		default:
 			c.states[e.ID] = graph.Missed
 		}
 	}
-	return c
+	return c, nil
 }
 
 // mark gives edges and blocks their states: to those of edges that are observed it
@@ -119,7 +141,7 @@ func (c *coverage) mark(f *shownFunction, code *bpf.Code) {
 			}
 		}
 	}
-	infer(f, leaves(f, code))
+	infer(f, leaves(f, code), c.least())
 	for i := range f.Edges {
 		f.Edges[i].Coverage = f.Edges[i].state.String()
 	}
@@ -142,17 +164,25 @@ func leaves(f *shownFunction, code *bpf.Code) []bool {
 	return make([]bool, len(f.Blocks))
 }
 
+// least is the state of what no state of an observed edge says anything about.
+func (c *coverage) least() graph.State {
+	if c.prunes {
+		return graph.Removed
+	}
+	return graph.Missed
+}
+
 // infer finds the states of blocks, and of edges that are the only way out of a block
 // and therefore not observed. A block was passed when one of its edges was; its only
 // way out then too, unless the program may have ended on the way. States only ever
-// rise, from missed to unknown to covered, so this comes to an end.
-func infer(f *shownFunction, leaves []bool) {
+// rise, from least to covered, so this comes to an end.
+func infer(f *shownFunction, leaves []bool, least graph.State) {
 	for i := range f.Blocks {
-		f.Blocks[i].state = graph.Missed
+		f.Blocks[i].state = least
 	}
 	for i := range f.Edges {
 		if e := &f.Edges[i]; e.Index == nil {
-			e.state = graph.Missed
+			e.state = least
 		}
 	}
 	for changed := true; changed; {
@@ -186,5 +216,5 @@ func infer(f *shownFunction, leaves []bool) {
 
 // certainty orders states by how much they say of a run.
 func certainty(s graph.State) int {
-	return map[graph.State]int{graph.Missed: 0, graph.Unknown: 1, graph.Covered: 2}[s]
+	return [...]int{graph.Plain: 0, graph.Removed: 1, graph.Missed: 2, graph.Unknown: 3, graph.Covered: 4}[s]
 }

@@ -22,7 +22,7 @@ func (g *Graph) WriteDOT(w io.Writer) error {
 	}
 	if g.Legend {
 		fmt.Fprintf(b, "\tsubgraph cluster_legend {\n\t\tlabel=\"edges\";\n")
-		for s := Covered; s <= Unknown; s++ {
+		for s := Covered; s <= Removed; s++ {
 			fmt.Fprintf(b, "\t\tlegend%d [label=%s, fillcolor=\"%s\", color=\"%s\"];\n", s, quote(s.String()), s.fill(), s.stroke())
 		}
 		fmt.Fprintf(b, "\t}\n")
@@ -46,8 +46,8 @@ func (p *Part) writeDOT(b *bufio.Writer, part int) {
 		if e.State != Plain {
 			fmt.Fprintf(b, ", color=\"%s\"", e.State.stroke())
 		}
-		if e.State == Missed || e.State == Unknown {
-			fmt.Fprintf(b, ", style=%s", map[State]string{Missed: "dashed", Unknown: "dotted"}[e.State])
+		if style := map[State]string{Missed: "dashed", Unknown: "dotted", Removed: "\"dashed,setlinewidth(0.5)\""}[e.State]; style != "" {
+			fmt.Fprintf(b, ", style=%s", style)
 		}
 		fmt.Fprintf(b, "];\n")
 	}

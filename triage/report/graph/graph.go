@@ -49,6 +49,8 @@ const (
 	Missed
 	// Unknown cannot be told.
 	Unknown
+	// Removed was taken away by the verifier, since no run can pass it.
+	Removed
 )
 
 func (s State) String() string {
@@ -61,17 +63,19 @@ func (s State) String() string {
 		return "not covered"
 	case Unknown:
 		return "cannot be told"
+	case Removed:
+		return "removed by the verifier"
 	}
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
 // stroke and fill are the colours of a state, told apart without green and red too.
 func (s State) stroke() string {
-	return [...]string{"#444444", "#1a7f37", "#cf222e", "#8c959f"}[s&3]
+	return [...]string{"#444444", "#1a7f37", "#cf222e", "#8c959f", "#8250df"}[min(s, Removed)]
 }
 
 func (s State) fill() string {
-	return [...]string{"#ffffff", "#dafbe1", "#ffebe9", "#eaeef2"}[s&3]
+	return [...]string{"#ffffff", "#dafbe1", "#ffebe9", "#eaeef2", "#fbefff"}[min(s, Removed)]
 }
 
 // maxLine is how many characters of a line are shown.

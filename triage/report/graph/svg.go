@@ -9,7 +9,7 @@ import (
 
 const (
 	titleHeight = 24.0
-	legendWidth = 150.0
+	legendWidth = 190.0
 )
 
 // WriteSVG lays the graph out and writes a picture that stands alone: no scripts, no
@@ -21,7 +21,7 @@ func (g *Graph) WriteSVG(w io.Writer) error {
 	layouts := make([]*layout, len(g.Parts))
 	width, height := float64(len(clean(g.Title)))*charWidth, titleHeight
 	if g.Legend {
-		width = max(width, 3*legendWidth)
+		width = max(width, 4*legendWidth)
 		height += titleHeight
 	}
 	for i := range g.Parts {
@@ -52,7 +52,7 @@ func (s *svg) begin(title string, width, height float64) {
 <title>%s</title>
 <defs>
 `, width, height, width, height, fontSize, markup(title))
-	for state := Plain; state <= Unknown; state++ {
+	for state := Plain; state <= Removed; state++ {
 		fmt.Fprintf(s.w, `<marker id="arrow%d" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="%s"/></marker>
 `, state, state.stroke())
 	}
@@ -68,7 +68,7 @@ func (s *svg) text(x, y float64, class, text string) {
 }
 
 func (s *svg) legend(y float64) {
-	for state := Covered; state <= Unknown; state++ {
+	for state := Covered; state <= Removed; state++ {
 		x := margin + float64(state-Covered)*legendWidth
 		fmt.Fprintf(s.w, "<rect x=\"%.1f\" y=\"%.1f\" width=\"14\" height=\"12\" fill=\"%s\" stroke=\"%s\"%s/>\n", x, y, state.fill(), state.stroke(), dashes(state))
 		s.text(x+20, y+10, "", state.String())
@@ -109,7 +109,7 @@ func (s *svg) edge(e *Edge, path []point) {
 		}
 		fmt.Fprintf(&d, "%s%.1f %.1f", command, p.x, p.y)
 	}
-	fmt.Fprintf(s.w, "<path d=\"%s\" fill=\"none\" stroke=\"%s\"%s marker-end=\"url(#arrow%d)\">", d.String(), e.State.stroke(), dashes(e.State), e.State&3)
+	fmt.Fprintf(s.w, "<path d=\"%s\" fill=\"none\" stroke=\"%s\"%s marker-end=\"url(#arrow%d)\">", d.String(), e.State.stroke(), dashes(e.State), min(e.State, Removed))
 	if label := strings.TrimSpace(e.Label + ", " + e.State.String()); e.State != Plain {
 		fmt.Fprintf(s.w, "<title>%s</title>", markup(strings.TrimPrefix(label, ", ")))
 	} else if e.Label != "" {
@@ -127,6 +127,8 @@ func dashes(s State) string {
 		return ` stroke-dasharray="6 3"`
 	case Unknown:
 		return ` stroke-dasharray="2 3"`
+	case Removed:
+		return ` stroke-dasharray="8 3 2 3"`
 	}
 	return ""
 }
