@@ -39,7 +39,7 @@ type StepOutcome struct {
 	Faulted uint32
 	// Claim is the first of Shape.Claims, from 1, that did not hold in the run, and
 	// ClaimValue the value that the register had last when it did not. Claim is 0 when all
-	// held, when none is checked, or when the input ran in a batch.
+	// held or none is checked.
 	Claim      uint32
 	ClaimValue uint64
 }

@@ -41,7 +41,7 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.oracles, "oracle", nil, "switch an oracle: `name=on|off` (may be repeated); known are "+strings.Join(triage.OracleNames(), ", "))
 	flags.BoolVar(&f.realHelpers, "real-helpers", false, "have the kernel answer helpers for time, chance and the processor, not the input")
 	flags.BoolVar(&f.faults, "faults", false, "make calls of helpers fail, as inputs say: the n-th fallible one of a run returns its error")
-	flags.BoolVar(&f.checkVerifier, "check-verifier", false, "have each run check what the kernel's verifier claims of numbers in registers; packets run one by one then")
+	flags.BoolVar(&f.checkVerifier, "check-verifier", false, "have each run check what the kernel's verifier claims of numbers in registers")
 	f.live.register(cmd)
 	f.kernel.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)

@@ -286,16 +286,17 @@ func (b *batchExecutor) fail(at, end int) {
 	}
 }
 
-// collect makes outcomes of the descriptors; those that have none run alone.
+// collect makes outcomes of the descriptors; those that have none run alone, and all of
+// them where a claim did not hold in one of their runs.
 func (b *batchExecutor) collect() {
 	l, outcomes := b.inst.batch, b.batch.Outcomes()
 	native := binary.NativeEndian
-	failed := false
+	failed, violated := false, b.inst.violatedAny()
 	b.ran = b.ran[:0]
 	for i := range b.jobs {
 		d := b.inst.value[l.Desc(i):][:instrument.DescSize]
 		slot := b.jobs[i].slot
-		if native.Uint32(d[instrument.DescFailed:]) != 0 {
+		if violated || native.Uint32(d[instrument.DescFailed:]) != 0 {
 			b.failed[slot], failed = true, true
 			continue
 		}

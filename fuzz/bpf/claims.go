@@ -69,9 +69,6 @@ func (t *Target) checkable(opts *Options) error {
 	if opts.Faults {
 		return errors.New("claims of the verifier are not true of helpers that are made to fail: check claims, or make calls fail")
 	}
-	if opts.Executor == executorBatch {
-		return fmt.Errorf("claims of the verifier are checked after each input, so executor %q cannot be used: choose %s", executorBatch, executorSingle)
-	}
 	return nil
 }
 
@@ -169,15 +166,10 @@ func (t *Target) Claims() ClaimCheck { return t.claims }
 // violated notes in an outcome which claim did not hold in the run that ended, and
 // makes the instance ready for the next.
 func (i *instance) violated(o *corpus.StepOutcome) {
-	if len(i.layout.Checks) == 0 {
+	if !i.violatedAny() {
 		return
 	}
 	native := binary.NativeEndian
-	flag := i.mem[i.layout.Violated:]
-	if native.Uint32(flag) == 0 {
-		return
-	}
-	native.PutUint32(flag, 0)
 	for n := range i.layout.Checks {
 		c := &i.layout.Checks[n]
 		if native.Uint32(i.mem[c.Off:]) == 0 {
@@ -188,4 +180,17 @@ func (i *instance) violated(o *corpus.StepOutcome) {
 			o.Claim, o.ClaimValue = uint32(c.Claim)+1, native.Uint64(i.mem[c.ValueAt():])
 		}
 	}
+}
+
+// violatedAny reports whether a claim did not hold since it was called last.
+func (i *instance) violatedAny() bool {
+	if len(i.layout.Checks) == 0 {
+		return false
+	}
+	flag := i.mem[i.layout.Violated:]
+	if binary.NativeEndian.Uint32(flag) == 0 {
+		return false
+	}
+	binary.NativeEndian.PutUint32(flag, 0)
+	return true
 }

@@ -45,8 +45,7 @@ type Options struct {
 	// Live is not nil where the kernel is to do with packets what the program, one of
 	// XDP, says.
 	Live *Live
-	// CheckVerifier has each run check what the verifier claims of numbers in registers;
-	// packets run one by one then.
+	// CheckVerifier has each run check what the verifier claims of numbers in registers.
 	CheckVerifier bool
 	// falsify may change claims before they are checked.
 	falsify func([]instrument.Claim)
@@ -132,7 +131,6 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		if err := t.inLab(func() error { return t.checkClaims(opts.falsify) }); err != nil {
 			return nil, err
 		}
-		t.mode = executorSingle
 	}
 	t.explainChance(programs)
 	if err := t.inLab(t.climbCompare); err != nil {
