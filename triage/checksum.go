@@ -12,13 +12,16 @@ import (
 // differ from the input's.
 func newChecksum(shape *corpus.Shape) Oracle {
 	s := newSurvival(shape)
-	return s.oracle("checksum-broken", func(c *comparison, before, after []byte) error {
+	o := s.oracle("checksum-broken", func(before, after []byte) error {
+		var c comparison
 		h, blame := c.broken(before, after)
 		if blame == "" {
 			return nil
 		}
 		return fmt.Errorf("the %s checksum at offset %d %s and is invalid in the output", h.Layer, h.Off, blame)
 	})
+	o.sums = true
+	return o
 }
 
 // broken returns the first header of after whose checksum is invalid by the

@@ -13,6 +13,7 @@ type gate struct {
 	// and that the packet matters then. Programs hardly ever return another one.
 	legal, kept uint64
 	packets     *survival
+	sums        bool // more is judged of packets than their lengths
 }
 
 // newGate joins what is known of the oracles; others are left out.
@@ -25,7 +26,7 @@ func newGate(oracles []Oracle) gate {
 		}
 		g.need |= o.Need
 		if o.packets != nil {
-			g.packets = o.packets
+			g.packets, g.sums = o.packets, g.sums || o.sums
 		}
 		for bit := range uint32(64) {
 			if o.Returns != nil && !o.Returns(bit-1) {
@@ -51,7 +52,7 @@ func (g *gate) passes(in *corpus.Input, out *corpus.Outcome) bool {
 		if s.Errno != 0 || bit > 63 || g.legal>>bit&1 == 0 {
 			return false
 		}
-		if g.kept>>bit&1 != 0 && !g.packets.unharmed(&in.Steps[i], s) {
+		if g.kept>>bit&1 != 0 && (g.sums || !g.packets.fits(&in.Steps[i], s)) && !g.packets.unharmed(&in.Steps[i], s) {
 			return false
 		}
 	}

@@ -35,8 +35,10 @@ type Oracle struct {
 	// that is asked about every execution costs next to nothing then. It is called
 	// when a judge is made.
 	Returns func(ret uint32) bool
-	// packets may be nil. Otherwise it has the last word on a packet.
+	// packets may be nil. Otherwise it has the last word on a packet; sums says that it
+	// looks at checksums, else it looks at lengths alone.
 	packets *survival
+	sums    bool
 }
 
 // Relation judges an input together with its twin.

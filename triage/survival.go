@@ -42,6 +42,12 @@ func (s *survival) unharmed(step *corpus.Step, out *corpus.StepOutcome) bool {
 	return bytes.Equal(step.Packet, after) || unharmed(step.Packet, after)
 }
 
+// fits reports whether the output's lengths are right, where that is quickly told.
+func (s *survival) fits(step *corpus.Step, out *corpus.StepOutcome) bool {
+	_, after := splitMeta(s.data, step, out)
+	return fit(after) == right
+}
+
 // changed returns a packet that lives on and is not what it was; ok is false for any
 // other.
 func (s *survival) changed(step *corpus.Step, out *corpus.StepOutcome) (after []byte, ok bool) {
@@ -53,8 +59,8 @@ func (s *survival) changed(step *corpus.Step, out *corpus.StepOutcome) (after []
 }
 
 // oracle returns one that judges every changed packet that lives on. What unharmed
-// lets pass, object must not object to; the comparison is an empty one to use.
-func (s *survival) oracle(name string, object func(c *comparison, before, after []byte) error) Oracle {
+// lets pass, object must not object to.
+func (s *survival) oracle(name string, object func(before, after []byte) error) Oracle {
 	return Oracle{
 		Name: name, Need: corpus.HaveRet | corpus.HavePacket, When: Every,
 		packets: s,
@@ -64,8 +70,7 @@ func (s *survival) oracle(name string, object func(c *comparison, before, after 
 				if !ok {
 					continue
 				}
-				var c comparison
-				if err := object(&c, in.Steps[i].Packet, after); err != nil {
+				if err := object(in.Steps[i].Packet, after); err != nil {
 					return fmt.Errorf("step %d, %s: %w", i, verdictText(s.shape, out.Steps[i].Ret), err)
 				}
 			}
