@@ -36,9 +36,17 @@ const (
 	OtherStack    = 1 << 30
 	OtherHeadroom = 1 << 31
 
+	// InPieces hands the packet over with its first FirstPiece bytes in one piece and the
+	// others in fragments, where Shape.Pieces says that this can be done.
+	InPieces = 1 << 28
+
 	// OurFlags are all that are ours.
-	OurFlags = Poisoned | OtherStack | OtherHeadroom
+	OurFlags = Poisoned | OtherStack | OtherHeadroom | InPieces
 )
+
+// FirstPiece is how many bytes of a packet in pieces a program sees without being asked to:
+// as many as drivers copy for headers.
+const FirstPiece = 256
 
 // Step is one run of the program. Its zero value is an empty packet with an
 // all-zero context on any CPU.

@@ -33,6 +33,8 @@ type Shape struct {
 	Meta Bounds
 	// Flags are the flags of BPF_PROG_RUN that the type takes.
 	Flags uint32
+	// Pieces says that packets may lie in several pieces.
+	Pieces bool
 	// Poison says what memory can be filled that the program has not written: OtherStack
 	// where it has a stack, OtherHeadroom where it uncovers bytes in front of its packet;
 	// 0 where nothing can be.

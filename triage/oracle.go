@@ -52,6 +52,9 @@ type Relation struct {
 	// Base is flags that the input's own run has besides its own where it is compared
 	// with the twin's, for both to differ in one thing.
 	Base uint32
+	// Pair makes two inputs of src to be compared in place of src and a twin, where it is
+	// not nil, and reports whether there are any.
+	Pair func(a, b, src *corpus.Input) bool
 	// Judge gets the outcomes of the input and of its twin, both from the initial state.
 	// Where there is a twin, it is also asked about the input's own run and that once
 	// more: when it objects to those, it is not for what the twin has different, and what

@@ -19,6 +19,17 @@ type pairs struct {
 // objection returns what the relation objects to, nil for nothing. The error is one of
 // rerun's.
 func (p *pairs) objection(ctx context.Context, r *Relation) (objection, err error) {
+	if r.Pair != nil {
+		a, b := &corpus.Input{}, &corpus.Input{}
+		if !r.Pair(a, b, p.in) {
+			return nil, nil
+		}
+		base, err := p.run(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		return p.compare(ctx, r, a, base, b)
+	}
 	if r.Twin == nil {
 		if p.same == nil {
 			if p.same, err = p.run(ctx, p.in); err != nil {
@@ -35,6 +46,11 @@ func (p *pairs) objection(ctx context.Context, r *Relation) (objection, err erro
 	if err != nil {
 		return nil, err
 	}
+	return p.compare(ctx, r, withFlags(p.in, r.Base), base, twin)
+}
+
+// compare judges the outcome of an input, which is base, and that of its twin.
+func (p *pairs) compare(ctx context.Context, r *Relation, in *corpus.Input, base *corpus.Outcome, twin *corpus.Input) (objection, err error) {
 	second, err := p.run(ctx, twin)
 	if err != nil {
 		return nil, err
@@ -42,7 +58,7 @@ func (p *pairs) objection(ctx context.Context, r *Relation) (objection, err erro
 	if objection = r.Judge(base, second); objection == nil {
 		return nil, nil
 	}
-	again, err := p.run(ctx, withFlags(p.in, r.Base))
+	again, err := p.run(ctx, in)
 	if err != nil || r.Judge(base, again) != nil {
 		return nil, err
 	}

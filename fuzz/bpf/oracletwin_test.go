@@ -41,9 +41,11 @@ func TestTwinOracles(t *testing.T) {
 		{"uninitialised_call", "uninitialised"},
 		{"headroom", "headroom"},
 		{"headroom_meta", "headroom"},
+		{"padding", "past-total-length"},
+		{"frags", "linear-frags"},
 	} {
 		t.Run(test.program, func(t *testing.T) {
-			r := run(t, test.program, test.oracle, 200_000, true)
+			r := run(t, test.program, test.oracle, 2_000_000, true)
 			for _, f := range r.Findings {
 				t.Logf("%d: %s: %s (%d steps, %d bytes)", r.Stats.Execs, f.Oracle, f.Title, len(f.Input.Steps), f.Input.Len())
 			}

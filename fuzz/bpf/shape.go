@@ -70,7 +70,7 @@ func (row *programType) setLimits(shape *corpus.Shape, prog *ebpf.ProgramSpec, l
 		shape.Packet.Min += ethernet
 	}
 	if row.frags && lim.Frags > 0 && prog.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 {
-		shape.Packet.Max = lim.Frags
+		shape.Packet.Max, shape.Pieces = lim.Frags, true
 	}
 	if row.meta {
 		shape.Meta.Max = lim.Meta &^ 3

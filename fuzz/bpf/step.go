@@ -61,6 +61,9 @@ func (e *executor) contextOf(s *corpus.Step, wanted bool) []byte {
 	n := copy(e.ctx, s.Context)
 	clear(e.ctx[n:])
 	row.fixContext(e.target.shape, e.ctx, s.Packet, len(s.Meta))
+	if s.Flags&corpus.InPieces != 0 && e.target.shape.Pieces && len(s.Packet) > corpus.FirstPiece {
+		putInteger(e.ctx[xdpOffDataEnd:xdpOffDataEnd+4], uint64(len(s.Meta)+corpus.FirstPiece), false)
+	}
 	return e.ctx
 }
 

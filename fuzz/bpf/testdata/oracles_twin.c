@@ -205,7 +205,7 @@ inline int police(struct xdp_md *ctx, int padding)
 {
 	struct frame *f = ip_of(ctx);
 	__u32 len = (long)ctx->data_end - (long)ctx->data;
-	__u8 *last;
+	__u8 last;
 
 	if (!f)
 		return XDP_PASS;
@@ -213,10 +213,9 @@ inline int police(struct xdp_md *ctx, int padding)
 		len = 14 + htons(f->ip.tot_len);
 	if (len < sizeof(*f) || len > 1500)
 		return XDP_PASS;
-	last = start(ctx) + len - 1;
-	if ((void *)(last + 1) > end(ctx))
+	if (xdp_load_bytes(ctx, len - 1, &last, 1))
 		return XDP_PASS;
-	return *last & 1 ? XDP_DROP : XDP_PASS;
+	return last & 1 ? XDP_DROP : XDP_PASS;
 }
 
 SEC("xdp") int padding(struct xdp_md *ctx) { return police(ctx, 1); }
@@ -227,7 +226,7 @@ inline int limit(struct xdp_md *ctx, int linear)
 {
 	__u32 len = linear ? ctx->data_end - ctx->data : xdp_get_buff_len(ctx);
 
-	return len > 200 ? XDP_DROP : XDP_PASS;
+	return len > 300 ? XDP_DROP : XDP_PASS;
 }
 
 SEC("xdp.frags") int frags(struct xdp_md *ctx) { return limit(ctx, 1); }
