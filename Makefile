@@ -57,6 +57,12 @@ race:
 differential:
 	BPFFUZZ_DIFFERENTIAL=1 $(GO) test -count=1 -run '^TestBatchRuns' $(PACKAGE)
 
+# oracles has each oracle look for what was planted for it, and be silent for 10 million
+# executions where that is mended; test does the same with 200,000.
+.PHONY: oracles
+oracles:
+	BPFFUZZ_ORACLES=1 $(GO) test -count=1 -timeout 60m -run '^TestOraclesFind' $(PACKAGE)
+
 # builds tries the counters of native mode in every way to build a test, and a fuzz test
 # with -race; test leaves out what builds the standard library another time.
 .PHONY: builds
