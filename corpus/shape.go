@@ -68,6 +68,9 @@ type Shape struct {
 	// Claims lists what the verifier claims and runs check; there are none unless that was
 	// asked for.
 	Claims []Claim
+	// Assertions lists where the program asserts something of itself, with the line's text.
+	// One that fails writes the number of its line to the only value of AssertMap.
+	Assertions []cover.Pos
 	// Lasting lists what else outlives a run and cannot be put back, each as a phrase:
 	// "map seen (bits of a bloom filter)".
 	Lasting []string
@@ -76,6 +79,10 @@ type Shape struct {
 	// MaxSteps bounds the number of steps of an input; 0 means 1.
 	MaxSteps int
 }
+
+// AssertMap is the name of the map in which a program leaves a u32 for each file that it was
+// compiled from: the line of the assertion that failed last, 0 for none.
+const AssertMap = ".data.bpffuzz"
 
 // FaultSite is a call of a helper that can be made to fail.
 type FaultSite struct {

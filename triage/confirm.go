@@ -76,8 +76,8 @@ func (v *investigation) measure(ctx context.Context, in *corpus.Input) (m measur
 			continue
 		}
 		m.failing++
-		if m.out == nil || !same && v.same(out) {
-			m.failure, m.out, same = f, out, v.same(out)
+		if m.out == nil || !same && v.same(f, out) {
+			m.failure, m.out, same = f, out, v.same(f, out)
 		}
 	}
 	return m, nil

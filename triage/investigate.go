@@ -124,7 +124,7 @@ func (v *investigation) choose(ctx context.Context, in *corpus.Input, known func
 			if err != nil {
 				return nil, err
 			}
-			if v.key = v.keyOf(out); known == nil || !known(v.key) {
+			if v.key = v.keyOf(f, out); known == nil || !known(v.key) {
 				return prefix, nil
 			}
 		}
@@ -156,12 +156,15 @@ func (v *investigation) look(ctx context.Context, in *corpus.Input) (*Failure, *
 	return heard.failures[0], heard.out, nil
 }
 
-// same reports whether an outcome has the key that is pursued.
-func (v *investigation) same(out *corpus.Outcome) bool {
-	return v.keyOf(out) == v.key
+// same reports whether a failure with its outcome has the key that is pursued.
+func (v *investigation) same(f *Failure, out *corpus.Outcome) bool {
+	return v.keyOf(f, out) == v.key
 }
 
-func (v *investigation) keyOf(out *corpus.Outcome) string {
+func (v *investigation) keyOf(f *Failure, out *corpus.Outcome) string {
+	if place, ok := errors.AsType[sited](f.Err); ok {
+		return keyAt(v.oracle, v.opts.Program, []string{place.site()})
+	}
 	return newKey(v.oracle, v.opts.Program, path(v.opts.Table, out))
 }
 
@@ -187,7 +190,7 @@ func (v *investigation) minimise(ctx context.Context, in *corpus.Input) (*corpus
 			if err := ctx.Err(); err != nil {
 				return false, err
 			}
-			if f, out, err := v.look(ctx, candidate); err != nil || f != nil && v.same(out) {
+			if f, out, err := v.look(ctx, candidate); err != nil || f != nil && v.same(f, out) {
 				return err == nil, err
 			}
 		}

@@ -24,9 +24,20 @@ const maxKeyWord = 40
 // that a key outlives a rebuild that moves instructions and lines; by numbers of lines
 // where the object does not have their text, and by offsets where it has no lines.
 func newKey(oracle, program string, passed []cover.Edge) string {
+	return keyAt(oracle, program, lastPlaces(program, passed))
+}
+
+// sited is an error that knows its place in the program better than the path does.
+type sited interface {
+	error
+	site() string
+}
+
+// keyAt names a failure by oracle, program and places in it.
+func keyAt(oracle, program string, places []string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q\n", oracle, program)
-	for _, place := range lastPlaces(program, passed) {
+	for _, place := range places {
 		io.WriteString(h, place)
 	}
 	return fileWord(oracle) + "-" + fileWord(program) + "-" + hex.EncodeToString(h.Sum(nil)[:4])

@@ -40,6 +40,7 @@ func builtins() []builtin {
 		{name: "errno", on: always, fits: always, oracle: newErrno},
 		{name: "verdict", on: always, fits: func(s *corpus.Shape) bool { return s.Closed }, oracle: newVerdict},
 		{name: "verifier-claim", on: always, fits: func(s *corpus.Shape) bool { return len(s.Claims) > 0 }, oracle: newClaim},
+		{name: "assert", on: always, fits: asserts, oracle: newAssert},
 		{
 			name: "aborted",
 			fits: func(s *corpus.Shape) bool { return slices.ContainsFunc(s.Verdicts, isAborted) }, oracle: newAborted,

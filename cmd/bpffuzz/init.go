@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,10 @@ import (
 )
 
 // initFlags are the flags of init.
-type initFlags struct{ program, dir string }
+type initFlags struct {
+	program, dir string
+	header       bool
+}
 
 func newInit(u *ui) *cobra.Command {
 	f := &initFlags{}
@@ -26,18 +30,49 @@ func newInit(u *ui) *cobra.Command {
 a target file with a place for each map and variable of the program, and
 PROGRAM_fuzz_test.go, a fuzz target of go test that compiles as it is. Say in them
 what the maps hold and what has to be true. Nothing is overwritten, and the kernel
-is not asked.`,
+is not asked.
+
+With --header and a directory, it writes bpffuzz.h there instead: with bpffuzz_assert(cond),
+a program says itself what has to be true.`,
 		Example: `  bpffuzz init firewall_bpfel.o
-  bpffuzz init -p xdp_balance -o fuzz lb.o`,
+  bpffuzz init -p xdp_balance -o fuzz lb.o
+  bpffuzz init --header src`,
 		Args:              pointed(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeObject,
-		RunE:              func(_ *cobra.Command, args []string) error { return f.run(u, args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if f.header {
+				return writeHeader(u, args[0])
+			}
+			return f.run(u, args[0])
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.program, "program", "p", "", "`name` of the program (default: the only one that can be run)")
 	flags.StringVarP(&f.dir, "output", "o", "", "`directory` of the package (default: that of the object)")
 	_ = cmd.MarkFlagDirname("output")
+	flags.BoolVar(&f.header, "header", false, "write bpffuzz.h with bpffuzz_assert into the directory that is named")
+	cmd.MarkFlagsMutuallyExclusive("header", "program")
+	cmd.MarkFlagsMutuallyExclusive("header", "output")
 	return cmd
+}
+
+// writeHeader writes bpffuzz.h into a directory, or leaves one that is the same.
+func writeHeader(u *ui, dir string) error {
+	path, text := filepath.Join(dir, "bpffuzz.h"), []byte(bpf.Header())
+	switch have, err := os.ReadFile(path); {
+	case err == nil && bytes.Equal(have, text):
+		u.say("%s is there already", path)
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s is there already and has another text: remove it first", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("writing bpffuzz.h: %w", err)
+	}
+	if err := writeWhole(path, text); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	u.say("%s written: bpffuzz_assert(cond) is judged in objects compiled with -DBPFFUZZ", path)
+	return nil
 }
 
 func (f *initFlags) run(u *ui, object string) error {

@@ -30,6 +30,7 @@ func (row *programType) shape(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec,
 		Closed:      row.closed,
 		Flags:       row.flags,
 		Dictionary:  newDictionary(spec, programs),
+		Assertions:  assertions(spec, programs),
 		Payload:     row.trigger != nil && row.trigger.Payload || row.cause != nil && row.cause.payload,
 	}
 	row.setLimits(shape, prog, lim)
