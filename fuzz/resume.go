@@ -15,11 +15,14 @@ func (w *worker) openLane() (err error) {
 	journal := w.run.opts.Journal
 	w.lane, err = journal.Lane(w.index, w.exec.Batch().room())
 	if err != nil && !journal.Syncs() && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
-		w.run.opts.Warn(fmt.Errorf("%w: inputs of worker %d that are in flight when the run is killed are lost", err, w.index))
+		w.run.opts.Warn(fmt.Errorf("inputs of worker %d that are in flight when the run is killed are lost: %w", w.index, err))
 		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("starting worker %d: %w", w.index, err)
+	}
 	w.exec.Batch().lane = w.lane
-	return err
+	return nil
 }
 
 // resume runs what was in flight when another run ended: one by one, so that the

@@ -29,8 +29,9 @@ const (
 const (
 	areaHeader = 32
 	laneHeader = 128
-	// MaxRoom bounds the bytes of an area, and so what is read into memory.
-	MaxRoom = 16 << 20
+	// MaxRoom bounds the bytes of an area: a batch of jumbo frames that are all full is
+	// not noted to its end.
+	MaxRoom = 4 << 20
 	minRoom = 1 << 12
 )
 

@@ -48,7 +48,7 @@ func (j *Journal) Lane(worker, room int) (*Lane, error) {
 		err = errors.Join(f.Sync(), syncDir(j.dir))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mapping the journal %s: %w", path, err), f.Close(), os.Remove(path))
+		return nil, errors.Join(fmt.Errorf("mapping the journal %s: %w; it takes %d bytes of disk space, or the run has to do without", path, err, laneHeader+areas*size), f.Close(), os.Remove(path))
 	}
 	l := &Lane{file: f, mem: mem, sync: j.opts.Sync, careful: j.opts.Sync || j.left.Restarted}
 	for i, a := range [areas]*area{&l.batch, &l.alone, &l.held, &l.before} {
