@@ -11,6 +11,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus/pcap"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/triage"
+	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
 // replayed is what an input did, as replay --json shows it.
@@ -41,6 +42,8 @@ type replayedStep struct {
 	// and those of earlier steps are among them.
 	Lines   []string `json:"lines"`
 	Ordered bool     `json:"lines_ordered"`
+	// Fault is the call that the input makes fail, nil where it does not ask for that.
+	Fault *replayedFault `json:"fault,omitempty"`
 
 	errno   string
 	in, out []byte
@@ -55,6 +58,32 @@ type replayedStep struct {
 	timed        bool // Duration is known
 	sameLayers   bool
 	otherLayers  [2]string // before and after, where they differ
+}
+
+// replayedFault is a call that an input makes fail.
+type replayedFault struct {
+	// Call counts the fallible calls of the step, from 1 on.
+	Call uint32 `json:"call"`
+	// Helper was called at At, "file.c:12", and answered Error. They are empty where the step
+	// makes fewer calls, and At where the object has no lines.
+	Helper string `json:"helper,omitempty"`
+	At     string `json:"at,omitempty"`
+	Error  string `json:"error,omitempty"`
+
+	text string
+}
+
+// newReplayedFault returns nil where the step asks for no fault, or none can be had.
+func newReplayedFault(shape *corpus.Shape, n, faulted uint32) *replayedFault {
+	if n == 0 || len(shape.Faults) == 0 {
+		return nil
+	}
+	f := &replayedFault{Call: n, text: report.FaultText(n, nil)}
+	if i := int(faulted); i > 0 && i <= len(shape.Faults) {
+		site := &shape.Faults[i-1]
+		f.Helper, f.At, f.Error, f.text = site.Helper, site.Pos.String(), site.Error, report.FaultText(n, site)
+	}
+	return f
 }
 
 type contextValue struct {
@@ -161,7 +190,7 @@ func (r *replayer) step(in *corpus.Step, out *corpus.StepOutcome) replayedStep {
 		in: bytes.Clone(in.Packet), out: bytes.Clone(out.Packet), metaIn: len(in.Meta),
 		In: hex.EncodeToString(in.Packet), Out: hex.EncodeToString(out.Packet), Changes: []change{},
 		given: contextValues(shape.Context, in.Context), form: pcap.FormOf(shape), noResult: shape.NoResult,
-		contextGiven: len(in.Context) > 0,
+		contextGiven: len(in.Context) > 0, Fault: newReplayedFault(shape, in.Fault, out.Faulted),
 	}
 	s.context = contextValues(shape.Output, out.Context)
 	if out.Errno != 0 {

@@ -62,6 +62,9 @@ func (s *replayedStep) result() string {
 }
 
 func (s *replayedStep) write(b *strings.Builder) {
+	if s.Fault != nil {
+		fmt.Fprintf(b, "  %s\n", s.Fault.text)
+	}
 	switch {
 	case len(s.given) > 0:
 		fmt.Fprintf(b, "  context in: %s\n", contextText(s.given))

@@ -23,6 +23,9 @@ func NewLoadedTarget(l *Loaded, opts Options) (*Target, error) {
 	if opts.CheckVerifier {
 		return nil, fmt.Errorf("program %q is loaded already, and what the verifier said then is gone: check its claims with the object that it was loaded from", l.name)
 	}
+	if opts.Faults {
+		return nil, fmt.Errorf("program %q is loaded already, and no call of it can be made to fail: leave faults off, or give the object that it was loaded from", l.name)
+	}
 	row, note, err := l.typed()
 	if err != nil {
 		return nil, err

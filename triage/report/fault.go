@@ -7,6 +7,14 @@ import (
 	"github.com/bpffuzz/bpffuzz/corpus"
 )
 
+// FaultText says which call of a step failed, or that none did, as reports do; "" where
+// n is 0. The site is that of the call that failed, nil when it is not known.
+func FaultText(n uint32, site *corpus.FaultSite) string {
+	var s strings.Builder
+	writeFault(&s, n, site)
+	return strings.TrimSpace(s.String())
+}
+
 // writeFault says which call the n-th fallible one was that was to fail, nil when the
 // run did not get that far or nothing is known of its calls.
 func writeFault(s *strings.Builder, n uint32, site *corpus.FaultSite) {

@@ -101,8 +101,7 @@ func newPageStep(f *triage.Finding, i int) pageStep {
 	out := &f.Steps[i]
 	s.Result = result(out)
 	var text strings.Builder
-	writeFault(&text, in.Fault, out.Faulted)
-	s.Fault = strings.TrimSpace(text.String())
+	s.Fault = FaultText(in.Fault, out.Faulted)
 	s.Given, s.Gave = fieldList(out.Given), fieldList(out.Gave)
 	if out.Errno == 0 && !out.NoResult && len(in.Packet) > 0 {
 		text.Reset()
