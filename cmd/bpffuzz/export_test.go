@@ -26,6 +26,8 @@ func TestExports(t *testing.T) {
 		{"tc with a context", []string{"-c", "../../examples/egress/target.yaml"}, true},
 		{"several steps", []string{"-c", "../../examples/conntrack/target.yaml"}, false},
 		{"maps that inputs fill", []string{"-c", "../../examples/puzzles/session/target.yaml"}, false},
+		{"chance", []string{"testdata/chance.o"}, false},
+		{"virtual time", []string{"../../examples/puzzles/timeout/timeout.o"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := find(t, test.args...)

@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/rewrite"
 	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
@@ -122,23 +124,33 @@ func (r *recipe) build(object []byte, raw *ebpf.CollectionSpec) error {
 			return err
 		}
 	}
-	if r.t.virtual || r.t.faults {
-		return fmt.Errorf("what the program asks for (%s) is answered from the input, which takes the fuzzer", r.asks())
+	var err error
+	if r.t.virtual {
+		if built, err = r.answered(built); err != nil {
+			return fmt.Errorf("time and chance of the input cannot be built into the object: %w", err)
+		}
 	}
 	r.Object = built
 	return nil
 }
 
-// asks names what the fuzzer answers.
-func (r *recipe) asks() string {
-	var parts []string
-	if r.t.virtual {
-		parts = append(parts, "time or chance")
+// Sections of data from which an object with virtual helpers answers: the bytes of the
+// step, which are stored before it, and the clock.
+const (
+	chanceSection = ".data.chance"
+	clockSection  = ".data.clock"
+)
+
+// answered builds in what helpers for time and chance answer.
+func (r *recipe) answered(object []byte) ([]byte, error) {
+	chance := instrument.Chance{Map: chanceSection, Clock: clockSection}
+	if r.t.shape.CPUs == 0 {
+		chance.CPUs = r.t.machine.cpus
 	}
-	if r.t.faults {
-		parts = append(parts, "calls that fail")
-	}
-	return strings.Join(parts, " and ")
+	return rewrite.Calls(object, chance.Answer, []rewrite.Data{
+		{Name: chanceSection, Contents: make([]byte, instrument.ChanceSize)},
+		{Name: clockSection, Contents: instrument.Clock()},
+	})
 }
 
 // sectionOf returns the contents of a map of global data.
@@ -186,9 +198,17 @@ func (r *recipe) contents(raw *ebpf.CollectionSpec, in *corpus.Input) {
 // step adds a call with what the kernel is given for a step.
 func (r *recipe) step(s *corpus.Step) {
 	row := &r.t.row
+	if s.Fault != 0 {
+		r.limit("a call of a helper has to fail, which takes the fuzzer's instrumentation")
+	}
 	c := report.Call{
 		Flags: s.Flags, CPU: uint32(s.CPU), Hidden: row.hidden,
 		GivesData: !row.noPacket && row.result != noResult, GivesContext: row.answer == copiedAnswer && row.contextSize > 0,
+	}
+	if r.t.virtual {
+		value := make([]byte, instrument.ChanceSize)
+		instrument.SetChance(value, s.Chance)
+		c.Before = []report.Content{{Map: chanceSection, Key: make([]byte, 4), Value: value}}
 	}
 	if size := r.t.shape.ContextSize; size > 0 && (c.GivesContext || row.needsContext || len(s.Context)+len(s.Meta) > 0) {
 		c.Context = make([]byte, size)

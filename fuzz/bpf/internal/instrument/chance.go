@@ -60,7 +60,21 @@ type Chance struct {
 	// CPUs is how many processors there are; 0 leaves the helper that asks for the
 	// processor as it is.
 	CPUs int
+	// Clock is the name of a map whose value is the time; "" means that it is in Map.
+	Clock string
 }
+
+// Answer returns code that has the effect of calling a helper, nil where it is left as
+// it is.
+func (c *Chance) Answer(fn asm.BuiltinFunc) asm.Instructions {
+	if !IsVirtual(fn) || fn == asm.FnGetSmpProcessorId && c.CPUs <= 0 {
+		return nil
+	}
+	return c.answer(fn)
+}
+
+// Clock returns the value of a map of the time when an input begins.
+func Clock() []byte { return binary.NativeEndian.AppendUint64(nil, boot) }
 
 // answers reports whether calls of a helper are replaced.
 func (c *Chance) answers(ins *asm.Instruction) bool {
@@ -97,11 +111,16 @@ func (c *Chance) answer(fn asm.BuiltinFunc) asm.Instructions {
 		c.processor(code)
 	default:
 		takeChance(code, asm.DWord)
+		now := int16(chanceNow)
+		if c.Clock != "" {
+			now = 0
+			code.add(address(asm.R1, c.Clock, 0))
+		}
 		code.add(
 			asm.LSh.Imm(asm.R0, 16), asm.RSh.Imm(asm.R0, 16),
-			asm.LoadMem(asm.R2, asm.R1, chanceNow, asm.DWord),
+			asm.LoadMem(asm.R2, asm.R1, now, asm.DWord),
 			asm.Add.Reg(asm.R0, asm.R2),
-			asm.StoreMem(asm.R1, chanceNow, asm.R0, asm.DWord))
+			asm.StoreMem(asm.R1, now, asm.R0, asm.DWord))
 		if fn == asm.FnJiffies64 {
 			code.add(asm.Div.Imm(asm.R0, tick))
 		}
