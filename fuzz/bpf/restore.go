@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -18,6 +19,7 @@ type mapState struct {
 	mem   []byte
 	sites []site
 	maps  map[string]restorer
+	lists map[string]*ebpf.Map // whose keys can be listed
 	all   []restorer
 	// always are maps whose sites have no code at this rung.
 	always []restorer
@@ -51,7 +53,7 @@ type restorer interface {
 }
 
 func newMapState(t *Target, spec *ebpf.CollectionSpec, inst *instance) (*mapState, error) {
-	s := &mapState{mem: inst.mem, maps: map[string]restorer{}}
+	s := &mapState{mem: inst.mem, maps: map[string]restorer{}, lists: map[string]*ebpf.Map{}}
 	for _, name := range mapOrder(spec) {
 		if name == coverMap || name == batchMap || name == chanceMap || name == faultMap || isConstant(name) || t.shared(name) {
 			continue
@@ -64,6 +66,9 @@ func newMapState(t *Target, spec *ebpf.CollectionSpec, inst *instance) (*mapStat
 			continue // nothing in it that a program can change
 		}
 		s.maps[name] = r
+		if spec.Maps[name].KeySize > 0 {
+			s.lists[name] = inst.coll.Maps[name]
+		}
 		s.all = append(s.all, r)
 	}
 	for i := range inst.layout.Sites {
@@ -202,6 +207,29 @@ func (s *mapState) Lookup(dst []byte, name string, key []byte) ([]byte, bool, er
 		return dst, false, errUnknownMap(name)
 	}
 	return r.lookup(dst, key)
+}
+
+// Keys implements fuzz.KeyLister.
+func (s *mapState) Keys(name string, visit func(key []byte) error) error {
+	m := s.lists[name]
+	if m == nil {
+		return nil
+	}
+	var at any
+	next := make([]byte, m.KeySize())
+	for {
+		err := m.NextKey(at, next)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("listing the keys of map %s: %w", name, err)
+		}
+		if err := visit(next); err != nil {
+			return err
+		}
+		at, next = next, make([]byte, m.KeySize())
+	}
 }
 
 // Close gives back what the restorers hold.
