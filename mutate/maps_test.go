@@ -71,6 +71,21 @@ func TestMapEntriesObeyTheirBounds(t *testing.T) {
 	}
 }
 
+// TestMapEntriesDoNotAllocate bounds what entries cost: those that change are written
+// to memory that is taken in blocks, since parents keep what they have.
+func TestMapEntriesDoNotAllocate(t *testing.T) {
+	shape := fuzzedShape()
+	m := New(shape, Options{Seed: 1})
+	e := FreshEntry(&shape.Maps[1], []byte{1, 2, 3, 4, 0, 0, 6, 0})
+	parent := &corpus.Input{Maps: []corpus.MapEntry{e}, Steps: []corpus.Step{{Packet: make([]byte, 60)}}}
+	child := room()
+	const runs = 5000
+	// AllocsPerRun rounds down: blocks are rarer than children.
+	if n := testing.AllocsPerRun(runs, func() { m.Mutate(child, parent, parent) }); n != 0 {
+		t.Errorf("%v allocations for each child", n)
+	}
+}
+
 // TestMapEntriesAreShared sees that no mutation writes what its parents have.
 func TestMapEntriesAreShared(t *testing.T) {
 	shape := fuzzedShape()

@@ -81,10 +81,36 @@ func (d *document) setStudy(s *triage.Study) {
 	}
 }
 
+// entry is a map entry: its bytes, and where the types of the map are known its fields
+// that are not zero.
 type entry struct {
-	Map   string `json:"map"`
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Map         string            `json:"map"`
+	Key         string            `json:"key"`
+	Value       string            `json:"value"`
+	KeyFields   map[string]uint64 `json:"key_fields,omitempty"`
+	ValueFields map[string]uint64 `json:"value_fields,omitempty"`
+}
+
+// newEntry describes the i-th map entry of a finding.
+func newEntry(f *triage.Finding, i int) entry {
+	e := &f.Input.Maps[i]
+	shown := entry{Map: e.Map, Key: hex.EncodeToString(e.Key), Value: hex.EncodeToString(e.Value)}
+	if i < len(f.Entries) {
+		shown.KeyFields, shown.ValueFields = byName(f.Entries[i].Key), byName(f.Entries[i].Value)
+	}
+	return shown
+}
+
+// byName returns nil where there are no fields.
+func byName(fields []triage.FieldValue) map[string]uint64 {
+	var named map[string]uint64
+	for _, f := range fields {
+		if named == nil {
+			named = map[string]uint64{}
+		}
+		named[f.Name] = f.Value
+	}
+	return named
 }
 
 // step is a step of the input and what it gave; errno 0 means that it ran.
@@ -137,8 +163,8 @@ func jsonOf(f *triage.Finding, opts Options, r *Recipe) ([]byte, error) {
 	if f.Original != nil {
 		d.FoundBytes = f.Original.Len()
 	}
-	for _, e := range f.Input.Maps {
-		d.Maps = append(d.Maps, entry{Map: e.Map, Key: hex.EncodeToString(e.Key), Value: hex.EncodeToString(e.Value)})
+	for i := range f.Input.Maps {
+		d.Maps = append(d.Maps, newEntry(f, i))
 	}
 	for _, e := range f.Events {
 		d.Events = append(d.Events, event(e))
