@@ -110,14 +110,14 @@ func solvePuzzle(ctx context.Context, target *Target, judge *triage.Judge, way p
 	return attempt{len(result.Findings) > 0 && end-begin <= puzzleTime, result.Stats.Execs, end - begin}, err
 }
 
-// TestSolvesPuzzles solves three puzzles within bounds on executions.
+// TestSolvesPuzzles solves some puzzles within bounds on executions.
 func TestSolvesPuzzles(t *testing.T) {
 	needBatches(t)
 	all := puzzleWays()[len(puzzleWays())-1]
 	for _, p := range []struct {
 		name  string
 		execs uint64
-	}{{"magic8", 2000}, {"crc", 5000}, {"key", 5000}, {"lengths", 5000}} {
+	}{{"magic8", 2000}, {"crc", 5000}, {"key", 5000}, {"lengths", 5000}, {"session", 5000}, {"tailcall", 20_000}} {
 		t.Run(p.name, func(t *testing.T) {
 			target, judge := openPuzzle(t, p.name)
 			got, err := solvePuzzle(t.Context(), target, judge, all, 1, p.execs)
