@@ -140,7 +140,7 @@ func (f *failures) investigate(ctx context.Context, in *corpus.Input, failure *t
 		return nil // interrupted before there was anything to report
 	case err != nil:
 		return fmt.Errorf("investigating a failure of oracle %q: %w", failure.Oracle, err)
-	case w.run.opts.StopOnFinding:
+	case w.run.opts.StopOnFinding && !w.run.opts.Known(found.Key):
 		return errFinding
 	}
 	return nil

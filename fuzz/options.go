@@ -41,8 +41,10 @@ type Options struct {
 	// Sample n makes one input in n, besides those that reach something new, be
 	// judged alone by the oracles that cannot judge inside a batch; 0 means 1000.
 	Sample int
-	// StopOnFinding ends the run with the first finding.
+	// StopOnFinding ends the run with the first finding whose key is not Known. Known is
+	// called from any goroutine; nil knows none.
 	StopOnFinding bool
+	Known         func(key string) bool
 	// Triage configures confirmation and minimisation.
 	Triage triage.Options
 
@@ -91,6 +93,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Warn == nil {
 		o.Warn = func(error) {}
+	}
+	if o.Known == nil {
+		o.Known = func(string) bool { return false }
 	}
 	if o.Keep == nil {
 		o.Keep = func(...*corpus.Input) error { return nil }

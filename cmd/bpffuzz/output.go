@@ -185,6 +185,10 @@ func headline(f *triage.Finding) string {
 	return f.Oracle + ": " + f.Title
 }
 
+// isKnown reports whether a finding of that key is marked as known. Marks are read when the
+// directory is opened.
+func (o *output) isKnown(key string) bool { return o.known[key] }
+
 // counts reports whether any of the findings is not marked as known.
 func (o *output) counts(findings []*triage.Finding) bool {
 	return slices.ContainsFunc(findings, func(f *triage.Finding) bool { return !o.known[f.Key] })

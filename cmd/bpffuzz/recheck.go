@@ -20,16 +20,9 @@ func (f *findingsFlags) checkAgain(ctx context.Context, u *ui, dir *findingsDir,
 	if err := f.choose(dir); err != nil {
 		return err
 	}
-	inputs := make([]named, len(all))
-	for i, s := range all {
-		in, err := corpus.ReadFile(filepath.Join(s.Path, "input"))
-		if err != nil {
-			return fmt.Errorf("reading finding %s: %w", s.Path, err)
-		}
-		inputs[i] = named{name: s.Path, in: in}
-		if f.program == "" {
-			f.program = s.Program
-		}
+	all, inputs := f.readable(all)
+	if len(all) == 0 {
+		return nil
 	}
 	s, err := f.load(u, longest(inputs))
 	if err != nil {
@@ -45,6 +38,23 @@ func (f *findingsFlags) checkAgain(ctx context.Context, u *ui, dir *findingsDir,
 		}
 		return nil
 	})
+}
+
+// readable returns the findings whose inputs can be read, with these. The others stay
+// unchecked.
+func (f *findingsFlags) readable(all []*report.Status) (readable []*report.Status, inputs []named) {
+	for _, s := range all {
+		in, err := corpus.ReadFile(filepath.Join(s.Path, "input"))
+		if err != nil {
+			s.State, s.Detail = report.Unchecked, "its input cannot be read: "+oneLine(err.Error())
+			continue
+		}
+		readable, inputs = append(readable, s), append(inputs, named{name: s.Path, in: in})
+		if f.program == "" {
+			f.program = s.Program
+		}
+	}
+	return readable, inputs
 }
 
 // choose settles which object is run: that of the command line, of the target file,

@@ -97,7 +97,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.state, "state", "", "what happens to `map` state: reset puts it back before each batch, keep never (default the target file's, or reset)")
 	flags.StringVar(&f.journal, "journal", journalOn, "note inputs before they run, for the next run after one that is killed: `on`, sync (each batch on stable storage, for a machine that may go down) or off")
 	flags.IntVar(&f.sample, "sample", 1000, "judge one input in so `many` alone, by the oracles that batches cannot ask, besides those that reach something new")
-	flags.BoolVar(&f.stopOnFinding, "stop-on-finding", false, "end with the first finding")
+	flags.BoolVar(&f.stopOnFinding, "stop-on-finding", false, "end with the first finding that is not marked as known")
 	flags.BoolVar(&f.json, "json", false, "write a summary as the last line of standard output, one JSON object")
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "batch", "single"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"reset", "keep"}, cobra.ShellCompDirectiveNoFileComp))
@@ -231,6 +231,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
 	opts.Keep = out.corpus.Add
 	opts.Report = out.report
+	opts.Known = out.isKnown
 	opts.Unconfirmed = out.aside
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
