@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,20 +10,19 @@ import (
 	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
-// recipe returns what a finding's exports are written from, for report.Options.
+// recipe returns the recipe of a finding's exports, for report.Options. The object is
+// read now: it may be built again, or be gone, when something is found.
 func (f *targetFlags) recipe(s *subject) func(*triage.Finding) (*report.Recipe, error) {
+	var object []byte
+	var unread error
+	if !f.kernel.loaded() {
+		object, unread = os.ReadFile(s.path)
+	}
 	return func(found *triage.Finding) (*report.Recipe, error) {
-		var object []byte
-		if !f.kernel.loaded() {
-			b, err := os.ReadFile(s.path)
-			if err != nil {
-				return nil, fmt.Errorf("reading the object for the exports of a finding: %w", err)
-			}
-			object = b
-		}
 		r, err := s.target.Recipe(object, found.Input)
-		if err != nil {
-			return nil, err
+		if err != nil || unread != nil {
+			why := fmt.Sprintf("the object cannot be read: %v", errors.Join(unread, err))
+			r = &report.Recipe{Limits: []report.Limit{{Exports: report.Loaders(), Why: oneLine(why)}}}
 		}
 		return r, f.testTarget(s, r, found.Oracle)
 	}
