@@ -27,6 +27,8 @@ type summary struct {
 	SavedUnconfirmed int    `json:"saved_unconfirmed"`
 	// Solved counts comparisons that were made to go the other way, see fuzz.Stats.
 	Solved uint64 `json:"comparisons_solved"`
+	// Further counts inputs in memory that are kept for further features alone.
+	Further int `json:"further_entries"`
 	// Stability is a share from 0 to 1, see fuzz.Stats.
 	Stability float64 `json:"stability"`
 	// Live is there where frames were live.
@@ -46,7 +48,7 @@ func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary
 	sum := &summary{
 		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
 		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: len(findings),
-		Findings: []summaryFinding{}, Stability: s.Stability, Solved: s.Solved,
+		Findings: []summaryFinding{}, Stability: s.Stability, Solved: s.Solved, Further: s.Further,
 		Unconfirmed: s.Unconfirmed, SavedUnconfirmed: out.unconfirmed.Len(),
 	}
 	if out.live != nil {
