@@ -61,7 +61,7 @@ differential:
 # executions where that is mended; test does the same with 200,000.
 .PHONY: oracles
 oracles:
-	BPFFUZZ_ORACLES=1 $(GO) test -count=1 -timeout 60m -run '^TestOraclesFind' $(PACKAGE)
+	BPFFUZZ_ORACLES=1 $(GO) test -count=1 -timeout 60m -run '^Test(OraclesFind|ProgramsOfOthers)' $(PACKAGE)
 
 # builds tries the counters of native mode in every way to build a test, and a fuzz test
 # with -race; test leaves out what builds the standard library another time.

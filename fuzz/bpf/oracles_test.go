@@ -40,7 +40,7 @@ func TestOraclesFindWhatIsPlanted(t *testing.T) {
 	if os.Getenv("BPFFUZZ_ORACLES") != "" {
 		clean = manyExecs
 	}
-	for _, p := range slices.Concat(watched()) {
+	for _, p := range slices.Concat(watched(), twins()) {
 		t.Run(p.oracle+"/"+p.program, func(t *testing.T) {
 			if p.needs != nil {
 				if why := p.needs(); why != "" {
