@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // SARIF returns findings as a SARIF 2.1.0 log with one run of the tool's version.
@@ -64,7 +65,7 @@ type sarifResult struct {
 	Message      sarifText          `json:"message"`
 	Locations    []sarifLocation    `json:"locations,omitempty"`
 	Fingerprints map[string]string  `json:"partialFingerprints"`
-	Occurrences  int                `json:"occurrenceCount"`
+	Occurrences  int                `json:"occurrenceCount,omitempty"`
 	Suppressions []sarifSuppression `json:"suppressions,omitempty"`
 	Properties   map[string]string  `json:"properties"`
 }
@@ -78,10 +79,13 @@ type sarifLocation struct {
 		Artifact struct {
 			URI string `json:"uri"`
 		} `json:"artifactLocation"`
-		Region struct {
-			Line int `json:"startLine"`
-		} `json:"region"`
+		Region *sarifRegion `json:"region,omitempty"`
 	} `json:"physicalLocation"`
+}
+
+// sarifRegion has a line from 1 on.
+type sarifRegion struct {
+	Line int `json:"startLine"`
 }
 
 func newSARIFResult(s *Status, rule int) sarifResult {
@@ -103,11 +107,15 @@ func newSARIFResult(s *Status, rule int) sarifResult {
 	if s.File != "" {
 		var l sarifLocation
 		l.Physical.Artifact.URI = artifactURI(s.File)
-		l.Physical.Region.Line = s.Line
+		if s.Line > 0 {
+			l.Physical.Region = &sarifRegion{s.Line}
+		}
 		r.Locations = []sarifLocation{l}
 	}
 	return r
 }
 
-// artifactURI makes a file's name a URI reference.
-func artifactURI(file string) string { return (&url.URL{Path: file}).String() }
+// artifactURI makes a file's name a URI reference that is relative, as services want it.
+func artifactURI(file string) string {
+	return (&url.URL{Path: strings.TrimLeft(file, "/")}).String()
+}
