@@ -20,6 +20,8 @@ const (
 	HaveCover
 	// HaveTrace is the order in which edges were last passed.
 	HaveTrace
+	// HaveEvents is what the kernel's log and the program's error stream said, as Events.
+	HaveEvents
 )
 
 // StepOutcome is what one step gave.

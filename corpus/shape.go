@@ -65,6 +65,9 @@ type Shape struct {
 	// Faults lists the calls that Step.Fault can make fail; where there are none it has no
 	// effect.
 	Faults []FaultSite
+	// Log says that the kernel's log can be read, Stderr that programs have an error stream
+	// on which there may be something.
+	Log, Stderr bool
 	// Claims lists what the verifier claims and runs check; there are none unless that was
 	// asked for.
 	Claims []Claim

@@ -30,6 +30,7 @@ type worker struct {
 	solve *solving // nil where the executor is no Comparer
 	score *scoring // nil where it is no Scorer
 	more  further
+	hear  *listening // nil where nobody listens
 
 	seen     *cover.Seen     // what the worker knows: at least its snapshot
 	noted    [2]unattributed // of batches without and with shared state
@@ -78,6 +79,7 @@ func (w *worker) work(ctx context.Context) (err error) {
 	}
 	w.solve = newSolving(w)
 	w.score = newScoring(w)
+	w.hear = newListening(w)
 	if err := w.start(ctx); err != nil {
 		return err
 	}
@@ -123,6 +125,9 @@ func (w *worker) runBatch(ctx context.Context, batch *Batch) error {
 		return fmt.Errorf("running a batch: %w", err)
 	}
 	w.execs.Add(uint64(len(batch.Slots())))
+	if err := w.hear.note(); err != nil {
+		return err
+	}
 	fresh := w.seen.Adds(w.exec.Cover()) && w.notedBy(batch).adds(w.exec.Cover(), w.seen)
 	w.judge(batch) // reads outcomes, so before anything runs alone
 	w.more.note(batch)
@@ -132,7 +137,10 @@ func (w *worker) runBatch(ctx context.Context, batch *Batch) error {
 			return err
 		}
 	}
-	return w.investigate(ctx, batch)
+	if err := w.investigate(ctx, batch); err != nil {
+		return err
+	}
+	return w.hear.look(ctx, batch)
 }
 
 // investigate looks into the inputs of the batch that failed. Where one only fails

@@ -39,6 +39,8 @@ func builtins() []builtin {
 	return []builtin{
 		{name: "errno", on: always, fits: always, oracle: newErrno},
 		{name: "verdict", on: always, fits: func(s *corpus.Shape) bool { return s.Closed }, oracle: newVerdict},
+		{name: KernelSplat, on: always, fits: func(s *corpus.Shape) bool { return s.Log }, oracle: newKernelSplat},
+		{name: Stderr, on: always, fits: func(s *corpus.Shape) bool { return s.Stderr }, oracle: newStderr},
 		{name: "verifier-claim", on: always, fits: func(s *corpus.Shape) bool { return len(s.Claims) > 0 }, oracle: newClaim},
 		{name: "assert", on: always, fits: asserts, oracle: newAssert},
 		{

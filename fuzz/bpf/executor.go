@@ -43,6 +43,8 @@ type executor struct {
 	always  bool     // every call has a context
 	lab     *liveLab // nil where nothing is done with packets
 	ears    ears     // hear what the programs print
+	// listener hears what the kernel says.
+	listener listener
 }
 
 func newExecutor(t *Target, worker int) (*executor, error) {
@@ -188,7 +190,7 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	out := &e.result
 	*out = corpus.Outcome{
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
-		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0],
+		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0], Events: out.Events[:0],
 	}
 	if err := e.ears.listen(e.target, want); err != nil {
 		return nil, err
@@ -196,6 +198,12 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	inst, err := e.instanceFor(in)
 	if err != nil {
 		return nil, err
+	}
+	if want&corpus.HaveEvents != 0 { // what was said before is not about this input
+		if out.Events, err = e.listener.hear(e.target, inst, out.Events[:0]); err != nil {
+			return nil, err
+		}
+		out.Events, out.Have = out.Events[:0], out.Have|corpus.HaveEvents
 	}
 	e.lab.listen(out)
 	err = e.runAlone(inst, in, out.Steps, want)
@@ -205,6 +213,11 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	}
 	if err := e.hot.fold(); err != nil {
 		return nil, err
+	}
+	if want&corpus.HaveEvents != 0 {
+		if out.Events, err = e.listener.hear(e.target, inst, out.Events); err != nil {
+			return nil, err
+		}
 	}
 	out.Cover, out.Maps = e.Cover(), inst.state
 	if want&corpus.HaveTrace == 0 {
@@ -305,5 +318,5 @@ func (e *executor) Recreate(context.Context) error {
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close(), e.lab.Close(), e.ears.Close())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close(), e.lab.Close(), e.ears.Close(), e.listener.Close())
 }

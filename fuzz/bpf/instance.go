@@ -30,6 +30,7 @@ type instance struct {
 	chance  []byte      // the value of the map of virtual helpers, nil where there are none
 	fault   []byte      // the value of the map of faults, nil where there are none
 	closers []func() error
+	stderr  []*kernel.Stderr
 	poisons bool   // what memory is filled with has to be said
 	result  []byte // of the last run, where BPF_PROG_RUN does not return it
 }
@@ -138,7 +139,7 @@ func (i *instance) open(t *Target, spec *ebpf.CollectionSpec) (err error) {
 			return err
 		}
 	}
-	if err := errors.Join(i.openChance(), i.openFault()); err != nil {
+	if err := errors.Join(i.openChance(), i.openFault(), i.openStderr(t)); err != nil {
 		return err
 	}
 	i.state, err = newMapState(t, spec, i)

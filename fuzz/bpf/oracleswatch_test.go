@@ -1,6 +1,14 @@
 package bpf
 
-import "github.com/bpffuzz/bpffuzz/corpus"
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/corpus"
+)
 
 // watched lists what is planted for oracles that watch a run.
 func watched() []planted {
@@ -13,5 +21,40 @@ func watched() []planted {
 		{oracle: "checksum-broken", program: "checksum", object: object},
 		{oracle: "checksum-complete", program: "complete", object: object},
 		{oracle: "nondeterministic", program: "chance", object: object, options: real},
+		{oracle: "stderr", program: "complains", object: object, needs: needsStreams},
 	}
+}
+
+// needsStreams tries the kernel function with which the program writes.
+func needsStreams() string {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return err.Error()
+	}
+	var fn *btf.Func
+	if err := spec.TypeByName("bpf_stream_vprintk_impl", &fn); err != nil {
+		return "the kernel has no function bpf_stream_vprintk_impl"
+	}
+	obj, err := ebpf.LoadCollectionSpec("testdata/oracles_watch.o")
+	if err != nil {
+		return err.Error()
+	}
+	for name := range obj.Programs {
+		if name != "answer" {
+			delete(obj.Programs, name)
+		}
+	}
+	coll, err := ebpf.NewCollection(obj)
+	if err != nil {
+		return err.Error()
+	}
+	defer coll.Close()
+	ret, err := coll.Programs["answer"].Run(&ebpf.RunOptions{Data: make([]byte, 60)})
+	if err != nil {
+		return err.Error()
+	}
+	if int32(ret) < 0 {
+		return fmt.Sprintf("the kernel refuses to write to a program's stream: %v", syscall.Errno(-int32(ret)))
+	}
+	return ""
 }

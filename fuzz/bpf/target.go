@@ -139,6 +139,9 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 	if err := t.inLab(t.findPoison); err != nil {
 		return nil, err
 	}
+	if err := t.findListeners(); err != nil {
+		return nil, err
+	}
 	t.lift()
 	if opts.MaxSteps <= 0 && t.remembers() {
 		t.shape.MaxSteps = statefulSteps

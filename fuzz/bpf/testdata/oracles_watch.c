@@ -96,4 +96,32 @@ inline int sample(struct xdp_md *ctx, int chance)
 SEC("xdp") int chance(struct xdp_md *ctx) { return sample(ctx, 1); }
 SEC("xdp") int chance_clean(struct xdp_md *ctx) { return sample(ctx, 0); }
 
+extern int bpf_stream_vprintk_impl(int stream, const char *fmt, const void *args, __u32 len, void *prog)
+	__attribute__((section(".ksyms"), weak));
+
+// complain writes to the program's error stream, or to its output stream.
+inline int complain(struct xdp_md *ctx, int stream)
+{
+	static const char text[] = "port %d\n";
+	__u64 args[1];
+
+	if (byte(ctx, 14) == 0x45 && byte(ctx, 23) == 17 && byte(ctx, 36) == 0x35) {
+		args[0] = byte(ctx, 37);
+		bpf_stream_vprintk_impl(stream, text, args, sizeof(args), 0);
+	}
+	return XDP_PASS;
+}
+
+// answer returns what the kernel says to a write.
+SEC("xdp") int answer(struct xdp_md *ctx)
+{
+	static const char text[] = "trial %d\n";
+	__u64 args[1] = {1};
+
+	return bpf_stream_vprintk_impl(2, text, args, sizeof(args), 0);
+}
+
+SEC("xdp") int complains(struct xdp_md *ctx) { return complain(ctx, 2); }
+SEC("xdp") int complains_clean(struct xdp_md *ctx) { return complain(ctx, 1); }
+
 char _license[] SEC("license") = "Dual MIT/GPL";

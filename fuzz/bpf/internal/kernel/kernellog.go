@@ -9,7 +9,12 @@ import (
 )
 
 // LogReader reads what the kernel says from some moment on, whoever it is about.
-type LogReader struct{ fd int }
+//
+// It is not safe for concurrent use.
+type LogReader struct {
+	fd     int
+	record []byte
+}
 
 // maxRecord is the size of the largest record of /dev/kmsg.
 const maxRecord = 8192
@@ -24,14 +29,17 @@ func OpenLog() (*LogReader, error) {
 	if _, err := unix.Seek(fd, 0, unix.SEEK_END); err != nil {
 		return nil, errors.Join(fmt.Errorf("going to the end of the kernel's log: %w", err), unix.Close(fd))
 	}
-	return &LogReader{fd: fd}, nil
+	return newLogReader(fd), nil
 }
+
+// newLogReader reads from a file descriptor that gives a record with each read.
+func newLogReader(fd int) *LogReader { return &LogReader{fd: fd, record: make([]byte, maxRecord)} }
 
 // Lines returns what was logged since the last call, without times and levels. Lines that
 // the kernel has overwritten meanwhile are missing.
 func (l *LogReader) Lines() ([]string, error) {
 	var lines []string
-	record := make([]byte, maxRecord)
+	record := l.record
 	for {
 		n, err := unix.Read(l.fd, record)
 		switch {
