@@ -46,7 +46,8 @@ compares them:
 What is not mutated runs one packet, of each size: the given one grown with zeros, or
 the one that covers the most of those that a short run keeps. Numbers are medians of
 all rounds with their range. Processor time is the kernel's as well, and hardly
-depends on what else the machine does; ratios are taken within each round.`,
+depends on what else the machine does; ratios are taken within each round, and BEST
+is that of the least times of all rounds: best of three with --runs 3.`,
 		Example: `  sudo bpffuzz bench firewall.o
   sudo bpffuzz bench -c target.yaml --sizes 64 --slots 256,4096 --runs 9
   sudo bpffuzz bench --packet deep.pcap lb.o

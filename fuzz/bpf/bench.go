@@ -95,6 +95,9 @@ type BenchRow struct {
 	// size, of the first). Scale is Rate over that of one worker in the same run.
 	// Each is all zeros where there is nothing to compare with.
 	Ratio, Scale Spread
+	// Best is the least processor time of a bare call in any run over the least of this
+	// one, and so what Ratio is where nothing else disturbs either; 0 where Ratio is.
+	Best float64
 }
 
 // Spread is what came of several runs.

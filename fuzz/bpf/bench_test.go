@@ -184,6 +184,7 @@ func benchBars(b *testing.B, target *Target) {
 		for i := range report.Rows {
 			row := &report.Rows[i]
 			b.ReportMetric(row.Ratio.Median, row.Way+"/"+strconv.Itoa(row.Size))
+			b.ReportMetric(row.Best, row.Way+"-best/"+strconv.Itoa(row.Size))
 		}
 	}
 	b.ReportMetric(0, "ns/op")

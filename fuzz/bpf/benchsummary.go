@@ -9,10 +9,11 @@ func (b *bencher) summarize() {
 		for _, s := range way.samples {
 			row.Execs += s.execs
 		}
-		row.CPU = way.spread(func(_ int, s sample) float64 { return s.perExec() })
+		row.CPU = way.spread(perExec)
 		row.Rate = way.spread(func(_ int, s sample) float64 { return s.rate() })
 		if call := b.find(BenchRow{Way: BenchCall, Size: b.compared(row.Size), Workers: 1}); call != nil {
 			row.Ratio = way.spread(func(run int, s sample) float64 { return call.samples[run].perExec() / s.perExec() })
+			row.Best = call.spread(perExec).Min / row.CPU.Min
 		}
 		alone := row
 		alone.Workers = 1
@@ -51,6 +52,8 @@ func (w *benchWay) spread(number func(run int, s sample) float64) Spread {
 	n := len(all)
 	return Spread{Median: (all[(n-1)/2] + all[n/2]) / 2, Min: all[0], Max: all[n-1]}
 }
+
+func perExec(_ int, s sample) float64 { return s.perExec() }
 
 // perExec is the processor time of an execution in nanoseconds.
 func (s sample) perExec() float64 { return float64(s.cpu.Nanoseconds()) / float64(s.execs) }

@@ -129,3 +129,15 @@ func TestSpreads(t *testing.T) {
 		t.Errorf("rows %+v", rows)
 	}
 }
+
+func TestBestTakesTheLeastOfEachWay(t *testing.T) {
+	call := &benchWay{row: BenchRow{Way: BenchCall, Size: 64, Workers: 1}}
+	batch := &benchWay{row: BenchRow{Way: BenchBatch, Size: 64, Workers: 1}}
+	call.samples = []sample{{execs: 10, cpu: 3000, wall: 1}, {execs: 10, cpu: 1000, wall: 1}}
+	batch.samples = []sample{{execs: 10, cpu: 500, wall: 1}, {execs: 10, cpu: 2000, wall: 1}}
+	b := &bencher{opts: BenchOptions{Sizes: []int{64}}, ways: []*benchWay{call, batch}, report: &BenchReport{}}
+	b.summarize()
+	if rows := b.report.Rows; rows[0].Best != 1 || rows[1].Best != 2 {
+		t.Errorf("best %v and %v, want 1 and 2", rows[0].Best, rows[1].Best)
+	}
+}
