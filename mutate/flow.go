@@ -158,18 +158,44 @@ func joinFlow(m *Mutator, s *corpus.Step) bool {
 	}
 	from := m.in.Steps[i].Packet
 	m.partner.Parse(from, m.first)
-	a, b := findFlow(m.parse(s), 0), findFlow(&m.partner, 0)
-	if a.ip < 0 || b.ip < 0 || a.layer != b.layer {
+	b := findFlow(&m.partner, 0)
+	return m.join(s, from, &b, m.rand.oneIn(2))
+}
+
+// carryFlow gives all steps the addresses and ports of one of them: each is a packet of
+// that flow then, in either direction.
+func carryFlow(m *Mutator, s *corpus.Step) bool {
+	from := s.Packet
+	m.partner.Parse(from, m.first)
+	f := findFlow(&m.partner, 0)
+	joined := false
+	for i := range m.in.Steps {
+		if o := &m.in.Steps[i]; o != s && m.join(o, from, &f, m.rand.oneIn(2)) {
+			joined = true
+			m.touched |= 1 << (i & 63)
+		}
+	}
+	return joined
+}
+
+// join gives a step addresses and, where both have them, ports of a flow of the packet
+// from, or of its reverse, and reports whether it could.
+func (m *Mutator) join(s *corpus.Step, from []byte, f *flow, reverse bool) bool {
+	if f.ip < 0 {
 		return false
 	}
-	to, size := a.addresses()
-	at, _ := b.addresses()
-	copy(s.Packet[to:to+2*size], from[at:at+2*size])
-	if a.hasPorts() && b.hasPorts() {
-		copy(s.Packet[a.transport:a.transport+4], from[b.transport:b.transport+4])
+	own := findFlow(m.parse(s), 0)
+	if own.ip < 0 || own.layer != f.layer {
+		return false
 	}
-	if m.rand.oneIn(2) {
-		a.reverse(s.Packet)
+	to, size := own.addresses()
+	at, _ := f.addresses()
+	copy(s.Packet[to:to+2*size], from[at:at+2*size])
+	if own.hasPorts() && f.hasPorts() {
+		copy(s.Packet[own.transport:own.transport+4], from[f.transport:f.transport+4])
+	}
+	if reverse {
+		own.reverse(s.Packet)
 	}
 	m.stale()
 	return true

@@ -36,6 +36,7 @@ type Mutator struct {
 	maps         []*corpus.MapShape // that inputs bring entries of
 	entries      entryPool
 	maxSteps     int
+	fresh        []corpus.Step // to insert, where there may be several
 
 	// What follows describes the child in the making.
 	in    *corpus.Input
@@ -71,6 +72,9 @@ func New(shape *corpus.Shape, opts Options) *Mutator {
 	m.fields = legalFields(shape)
 	m.freshContext = freshContext(shape)
 	m.maps = fuzzedMaps(shape)
+	if m.maxSteps > 1 {
+		m.fresh = makeFresh(shape)
+	}
 	m.ops = append(m.applicable(operators()), own(opts.Operators)...)
 	m.fillChoice()
 	m.Seed(opts.Seed)

@@ -85,11 +85,13 @@ func operators() []operator {
 		{"map-key-from-packet", 6, needMaps | needPacket, mapKeyFromPacket},
 
 		{"repeat-step", 4, needSteps, repeatStep},
+		{"insert-step", 3, needSteps | needPacket, insertStep},
 		{"drop-step", 4, needSteps, dropStep},
 		{"swap-steps", 2, needSteps, swapSteps},
 		{"splice-steps", 4, needSteps, spliceSteps},
 		{"follow-flow", 10, needSteps | needHeaders, followFlow},
 		{"join-flow", 4, needSteps | needHeaders, joinFlow},
+		{"carry-flow", 2, needSteps | needHeaders, carryFlow},
 	}
 }
 

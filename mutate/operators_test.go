@@ -291,6 +291,7 @@ func TestStepOperators(t *testing.T) {
 		{"in a row", "repeat-step", "abc", 1, []uint64{0}, "abbc", false},
 		{"at the end", "repeat-step", "abc", 1, []uint64{1}, "abcb", false},
 		{"no room", "repeat-step", "abcdefgh", 1, []uint64{1}, "abcdefgh", true},
+		{"no room", "insert-step", "abcdefgh", 1, []uint64{1}, "abcdefgh", true},
 		{"first", "drop-step", "abc", 0, nil, "bc", false},
 		{"last", "drop-step", "abc", 2, nil, "ab", false},
 		{"the only one", "drop-step", "a", 0, nil, "a", true},
@@ -390,6 +391,43 @@ func TestFollowedSequenceNumbers(t *testing.T) {
 	next := child.Steps[1].Packet
 	if seq, acked := load(next[38:], 4, true), load(next[42:], 4, true); seq != 0 || acked != load(p[38:], 4, true)+1 {
 		t.Errorf("sequence %d, acknowledged %d", seq, acked)
+	}
+}
+
+// A step that is inserted is a packet of some protocol, and the others stay as they are.
+func TestInsertStep(t *testing.T) {
+	for name, r := range map[string]uint64{"in front": 0, "behind": 1} {
+		t.Run(name, func(t *testing.T) {
+			child, ok := scripted(t, "insert-step", lettered("ab"), nil, 0, r, pick(1, freshSteps))
+			if !ok || len(child.Steps) != 3 {
+				t.Fatalf("applied: %v, steps %d", ok, len(child.Steps))
+			}
+			var l packet.Layout
+			l.Parse(child.Steps[r].Packet, packet.Ethernet)
+			if l.N < 3 {
+				t.Errorf("%x has %d headers", child.Steps[r].Packet, l.N)
+			}
+			if rest := string([]byte{child.Steps[1-r].Packet[0], child.Steps[2].Packet[0]}); rest != "ab" {
+				t.Errorf("the others are %q", rest)
+			}
+		})
+	}
+}
+
+// All steps become packets of one flow, whose directions are drawn.
+func TestCarryFlow(t *testing.T) {
+	a, b, c := tcpPacket(), newStack("", packet.Ethernet, packet.IPv4, packet.UDP).bytes, newStack("", packet.Ethernet, packet.IPv4, packet.TCP).bytes
+	copy(b[26:], "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c")
+	arp := newStack("", packet.Ethernet, packet.ARP).bytes
+	in := &corpus.Input{Steps: []corpus.Step{{Packet: a}, {Packet: b}, {Packet: arp}, {Packet: c}}}
+	child, ok := scripted(t, "carry-flow", in, nil, 1, 0, 1, 1)
+	const there, back = "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c", "\x05\x06\x07\x08\x01\x02\x03\x04\x0b\x0c\x09\x0a"
+	flow := func(i int) string { return string(child.Steps[i].Packet[26:38]) }
+	if !ok || flow(0) != back || flow(1) != there || flow(3) != there || !bytes.Equal(child.Steps[2].Packet, arp) {
+		t.Errorf("applied: %v, flows %x, %x, %x, ARP %x", ok, flow(0), flow(1), flow(3), child.Steps[2].Packet)
+	}
+	if _, ok := scripted(t, "carry-flow", onePacket(a), nil, 0); ok {
+		t.Error("carried a flow to no other step")
 	}
 }
 

@@ -36,6 +36,32 @@ func repeatStep(m *Mutator, s *corpus.Step) bool {
 	return true
 }
 
+// freshSteps is how many steps a mutator has that are no parent's.
+const freshSteps = 32
+
+// makeFresh returns the first steps of seeds.
+func makeFresh(shape *corpus.Shape) []corpus.Step {
+	var steps []corpus.Step
+	for _, in := range Seeds(shape) {
+		if steps = append(steps, in.Steps[0]); len(steps) == freshSteps {
+			break
+		}
+	}
+	return steps
+}
+
+// insertStep adds, in front of a step or behind it, one of a protocol that neither parent
+// need have.
+func insertStep(m *Mutator, _ *corpus.Step) bool {
+	r := m.rand.next()
+	s := m.grow(m.at + int(r&1))
+	if s == nil {
+		return false
+	}
+	s.CopyFrom(&m.fresh[m.rand.below(len(m.fresh))])
+	return true
+}
+
 // dropStep removes a step, but not the only one.
 func dropStep(m *Mutator, _ *corpus.Step) bool {
 	steps := m.in.Steps
