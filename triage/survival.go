@@ -35,6 +35,15 @@ func (s *survival) judges(ret uint32) bool {
 	return len(s.shape.Verdicts) == 0 || s.alive.has(ret)
 }
 
+// same compares two outcomes of a step as sameStep does, but for packet and context where
+// both say that the packet does not live on.
+func (s *survival) same(a, b *corpus.StepOutcome) error {
+	if a.Errno == 0 && b.Errno == 0 && a.Ret == b.Ret && !s.judges(a.Ret) {
+		return nil
+	}
+	return sameStep(s.shape, a, b)
+}
+
 // unharmed reports whether it takes no search for headers to see that there is
 // nothing to object to.
 func (s *survival) unharmed(step *corpus.Step, out *corpus.StepOutcome) bool {

@@ -31,7 +31,7 @@ func newHeadroom(shape *corpus.Shape) Relation {
 // poisonRelation has a twin, where there may be anything to see, that finds other bytes
 // in what is named where, by the flag.
 func poisonRelation(shape *corpus.Shape, name, where string, flag uint32, worth func(*corpus.Input, *corpus.Outcome) bool) Relation {
-	data := dataField(shape)
+	data, lives := dataField(shape), newSurvival(shape)
 	return Relation{
 		Name: name, Need: corpus.HaveRet | corpus.HavePacket | corpus.HaveContext, When: Sampled,
 		Base: corpus.Poisoned,
@@ -44,7 +44,7 @@ func poisonRelation(shape *corpus.Shape, name, where string, flag uint32, worth 
 		},
 		Judge: func(a, b *corpus.Outcome) error {
 			for i := range min(len(a.Steps), len(b.Steps)) {
-				if err := sameStep(shape, &a.Steps[i], &b.Steps[i]); err != nil {
+				if err := lives.same(&a.Steps[i], &b.Steps[i]); err != nil {
 					return fmt.Errorf("step %d, first with zeros %s, then with ones: %w%s", i, where, err, differingField(data, &a.Steps[i], &b.Steps[i]))
 				}
 			}

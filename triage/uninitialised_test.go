@@ -46,6 +46,11 @@ func TestPoisonRelations(t *testing.T) {
 		{"nothing", "uninitialised", leaky(0, nil), ""},
 		{"headroom alone", "uninitialised", leaky(headroom, set(22)), ""},
 		{"whatever it is filled with", "uninitialised", leaky(corpus.Poisoned, set(22)), ""},
+		{"a packet that is dropped", "uninitialised", func(s *corpus.Step, b []byte, state map[string]int) corpus.StepOutcome {
+			out := leaky(stack, set(22))(s, b, state)
+			out.Ret = 1
+			return out
+		}, ""},
 		{"another verdict", "uninitialised", func(s *corpus.Step, b []byte, _ map[string]int) corpus.StepOutcome {
 			return corpus.StepOutcome{Ret: 1 + s.Flags>>30&1, Packet: b}
 		}, "returned XDP_DROP, then XDP_PASS"},

@@ -60,7 +60,7 @@ func holding(t *testing.T, pid int) (h held) {
 // the test's own.
 func namespacesOf(pattern string, t *testing.T) (all []string) {
 	t.Helper()
-	own, err := os.Readlink("/proc/self/ns/net")
+	own, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,10 +46,11 @@ func (f *failingExecutor) Run(ctx context.Context) error {
 }
 
 // isolatedThreads counts threads of the process that are in another network namespace
-// than its first one.
+// than the one that runs the test. The process's first thread need not be in that: when
+// it was isolated, it stays so until the process ends.
 func isolatedThreads(t *testing.T) (n int) {
 	t.Helper()
-	own, err := os.Readlink("/proc/self/ns/net")
+	own, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
 		t.Fatal(err)
 	}
