@@ -89,7 +89,7 @@ const (
 // keeping, compares. What is not solved by that is left for Study.
 func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
 	in = withChance(s.shape, in)
-	compared, keys, err := s.compare(ctx, in)
+	compared, keys, err := s.twice(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *Solver) Solve(ctx context.Context, in *corpus.Input) error {
 	}
 	if more != in {
 		in = more
-		if compared, keys, err = s.compare(ctx, in); err != nil {
+		if compared, keys, err = s.twice(ctx, in); err != nil {
 			return err
 		}
 	}
