@@ -20,6 +20,7 @@ const (
 // newPadding compares two runs of an input with other bytes behind its IP packets: they
 // pad a frame, and nothing should follow from them.
 func newPadding(shape *corpus.Shape) Relation {
+	lives := newSurvival(shape)
 	return Relation{
 		Name: "past-total-length", Need: corpus.HaveRet | corpus.HavePacket | corpus.HaveContext, When: Sampled,
 		Pair: func(a, b, src *corpus.Input) bool {
@@ -27,6 +28,9 @@ func newPadding(shape *corpus.Shape) Relation {
 		},
 		Judge: func(a, b *corpus.Outcome) error {
 			for i := range min(len(a.Steps), len(b.Steps)) {
+				if lives.gone(&a.Steps[i], &b.Steps[i]) {
+					continue
+				}
 				if err := samePadded(shape, &a.Steps[i], &b.Steps[i]); err != nil {
 					return fmt.Errorf("step %d, first with zeros behind the IP packet, then with others: %w", i, err)
 				}

@@ -9,6 +9,7 @@ import (
 // newPieces compares an input whose packets lie in one piece with the same in two, as
 // drivers hand over large packets: a program that takes such is to do the same with both.
 func newPieces(shape *corpus.Shape) Relation {
+	lives := newSurvival(shape)
 	return Relation{
 		Name: "linear-frags", Need: corpus.HaveRet | corpus.HavePacket | corpus.HaveContext, When: Sampled,
 		Twin: func(dst, src *corpus.Input, _ *corpus.Outcome) bool {
@@ -23,6 +24,9 @@ func newPieces(shape *corpus.Shape) Relation {
 		},
 		Judge: func(a, b *corpus.Outcome) error {
 			for i := range min(len(a.Steps), len(b.Steps)) {
+				if lives.gone(&a.Steps[i], &b.Steps[i]) {
+					continue
+				}
 				if err := samePieces(shape, &a.Steps[i], &b.Steps[i]); err != nil {
 					return fmt.Errorf("step %d, in one piece and then in two: %w", i, err)
 				}

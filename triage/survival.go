@@ -35,13 +35,10 @@ func (s *survival) judges(ret uint32) bool {
 	return len(s.shape.Verdicts) == 0 || s.alive.has(ret)
 }
 
-// same compares two outcomes of a step as sameStep does, but for packet and context where
-// both say that the packet does not live on.
-func (s *survival) same(a, b *corpus.StepOutcome) error {
-	if a.Errno == 0 && b.Errno == 0 && a.Ret == b.Ret && !s.judges(a.Ret) {
-		return nil
-	}
-	return sameStep(s.shape, a, b)
+// gone reports whether two outcomes of a step agree that its packet does not live on:
+// what it was and its context make no difference then.
+func (s *survival) gone(a, b *corpus.StepOutcome) bool {
+	return a.Errno == 0 && b.Errno == 0 && a.Ret == b.Ret && !s.judges(a.Ret)
 }
 
 // unharmed reports whether it takes no search for headers to see that there is
