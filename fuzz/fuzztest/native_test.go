@@ -191,7 +191,7 @@ func TestNativeEnds(t *testing.T) {
 			g := newNativeTest(t)
 			// Without minimisation: where it is the one that comes across the failing input,
 			// Go's engine saves what it was minimising, which may not fail.
-			code, out := g.fuzz(name, "200000x", "-test.fuzzminimizetime=0x", "-test.parallel=1")
+			code, out := g.fuzz(name, "200000x", "-test.fuzzminimizetime=0s", "-test.parallel=1")
 			if code != 1 {
 				t.Fatalf("exit code %d, want 1:\n%s", code, out)
 			}
