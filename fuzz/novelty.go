@@ -172,6 +172,11 @@ func (w *worker) keep(ctx context.Context, in *corpus.Input, features []byte) er
 }
 
 func (w *worker) announce(entry *corpus.Entry) error {
+	seed := w.run.seeding()
+	if !seed {
+		w.run.found.Add(1)
+	}
 	w.run.newest.Store(int64(w.run.elapsed()))
+	w.run.gains.entry(entry, seed)
 	return w.run.keeper.add(entry.Input)
 }

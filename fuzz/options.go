@@ -67,6 +67,10 @@ type Options struct {
 	// Unconfirmed is called for each failure that was looked into and did not happen
 	// again from the initial state, from one goroutine at a time. An error ends the run.
 	Unconfirmed func(*triage.Unconfirmed) error
+	// Gained is called for each new corpus entry that passes edges which those before it did
+	// not pass, seeds left out, from one goroutine at a time. It must return soon: a worker
+	// waits for it. Nil means never.
+	Gained func(Gain)
 	// Progress is called every ProgressEvery (0 means 3 s), from one goroutine at a
 	// time; nil means never.
 	Progress      func(Stats)

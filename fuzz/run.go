@@ -70,6 +70,8 @@ type run struct {
 	seeded   chan struct{} // closed when the seeds have been tried
 	execs    atomic.Uint64 // claimed against opts.Execs
 	newest   atomic.Int64  // when the newest entry came, in ns since started
+	found    atomic.Int64  // entries that are no seeds
+	gains    *gains        // nil where nobody wants to know
 
 	mu       sync.Mutex
 	unstable []byte // features that some second run did not repeat
@@ -82,6 +84,7 @@ func newRun(target Target, opts Options) *run {
 		target: target, opts: opts, started: time.Now(),
 		corpus: corpus.New(n), keeper: newKeeper(&opts), findings: newFindings(opts.Report),
 		seeded: make(chan struct{}), unstable: make([]byte, n),
+		gains: newGains(target.Table(), opts.Gained),
 	}
 	for i := range opts.Workers {
 		r.workers = append(r.workers, newWorker(r, i))
@@ -173,6 +176,16 @@ func (r *run) spend(n uint64) {
 // exhausted reports whether all executions have been claimed.
 func (r *run) exhausted() bool { return r.opts.Execs != 0 && r.execs.Load() >= r.opts.Execs }
 
+// seeding reports whether seeds, and what was in flight before, are still being tried.
+func (r *run) seeding() bool {
+	select {
+	case <-r.seeded:
+		return false
+	default:
+		return true
+	}
+}
+
 func (r *run) elapsed() time.Duration { return time.Since(r.started) }
 
 // unclaim gives back executions that were claimed and did not take place.
@@ -183,7 +196,7 @@ func (r *run) stats() Stats {
 	s := Stats{
 		Elapsed: r.elapsed(), Workers: r.opts.Workers, Seed: r.opts.Seed,
 		Edges: r.target.Table().Count(snapshot.Seen()), Total: r.target.Table().Observable(),
-		Corpus: int(r.keeper.kept.Load()), Findings: r.findings.len(),
+		Corpus: int(r.keeper.kept.Load()), Found: int(r.found.Load()), Findings: r.findings.len(),
 	}
 	s.Further = len(snapshot.Entries()) - len(covering(snapshot))
 	s.Newest = s.Elapsed - time.Duration(r.newest.Load())

@@ -15,6 +15,8 @@ type Stats struct {
 	Edges, Total int
 	// Corpus counts entries that are kept, on disk where there is one.
 	Corpus int
+	// Found counts those of them that were found by mutation: no seeds.
+	Found int
 	// Further counts the entries in memory that cover no more than others and are kept
 	// for further features, at most cover.MaxFurther.
 	Further int
