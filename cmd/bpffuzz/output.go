@@ -39,9 +39,14 @@ type output struct {
 	command     string // replays a finding, see report.Options
 	started     time.Time
 	live        func() *bpf.LiveReport // nil where there is none
+	// stored is told of each finding once it is stored; nil where nobody wants to know.
+	stored func(f *triage.Finding, path string)
 
-	mu    sync.Mutex
-	found []*triage.Finding // of this run
+	program string // that it is about
+
+	mu      sync.Mutex
+	found   []*triage.Finding // of this run
+	foundAt time.Time         // of the last of these
 }
 
 // openOutput opens or makes the directory for who, and keeps it until it is closed.
@@ -62,6 +67,7 @@ func (o *output) open(who owner) error {
 	if err := who.settle(o.dir, o.u); err != nil {
 		return err
 	}
+	o.program = who.Program
 	entries, err := corpus.OpenDir(filepath.Join(o.dir, "corpus"))
 	if err != nil {
 		return err
@@ -113,8 +119,11 @@ func (o *output) report(f *triage.Finding) error {
 		return explainFull(err)
 	}
 	o.mu.Lock()
-	o.found = append(o.found, f)
+	o.found, o.foundAt = append(o.found, f), time.Now()
 	o.mu.Unlock()
+	if o.stored != nil {
+		o.stored(f, path)
+	}
 	if o.known[f.Key] {
 		o.u.say("finding: %s\nbpffuzz:   marked as known, does not count: %s", headline(f), path)
 		return nil
@@ -194,6 +203,13 @@ func (o *output) counts(findings []*triage.Finding) bool {
 	return slices.ContainsFunc(findings, func(f *triage.Finding) bool { return !o.known[f.Key] })
 }
 
+// lastStored returns when this run stored its last finding; zero for never.
+func (o *output) lastStored() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.foundAt
+}
+
 // list returns the findings of this run so far.
 func (o *output) list() []*triage.Finding {
 	o.mu.Lock()
@@ -221,7 +237,8 @@ func (o *output) write(s *summary) error {
 		StartTime int64  `json:"start_time"`
 		LastTime  int64  `json:"last_update"`
 		*summary
-	}{version(), o.started.Unix(), now.Unix(), s}
+		*status
+	}{version(), o.started.Unix(), now.Unix(), s, newStatus(s, o, now)}
 	b, err := json.MarshalIndent(stats, "", "  ")
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ type progress struct {
 	stop   context.CancelFunc
 	err    error // why the run was stopped
 	last   fuzz.Stats
+	told   bool // last, in a line
 	spoken bool
 }
 
@@ -25,7 +26,7 @@ func newProgress(u *ui, out *output, stop context.CancelFunc) *progress {
 // tick is called from one goroutine at a time.
 func (p *progress) tick(s fuzz.Stats) {
 	p.introduce(&s)
-	p.u.say("%s", progressLine(&s, rate(&p.last, &s)))
+	p.told = p.u.progress("%s", progressLine(&s, rate(&p.last, &s)))
 	p.last = s
 	if err := p.out.write(newSummary(&s, p.out.list(), p.out)); err != nil {
 		p.err = fmt.Errorf("writing the statistics to %s: %w", p.out.dir, explainFull(err))
@@ -37,7 +38,7 @@ func (p *progress) tick(s fuzz.Stats) {
 // and the same counts, but for executions.
 func (p *progress) said(s *fuzz.Stats) bool {
 	l := &p.last
-	return l.Elapsed > 0 && l.Elapsed.Round(time.Second) == s.Elapsed.Round(time.Second) &&
+	return p.told && l.Elapsed > 0 && l.Elapsed.Round(time.Second) == s.Elapsed.Round(time.Second) &&
 		l.Edges == s.Edges && l.Corpus == s.Corpus && l.Findings == s.Findings
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz"
+	"github.com/bpffuzz/bpffuzz/fuzz/campaign"
 	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
 	"github.com/bpffuzz/bpffuzz/triage/report"
@@ -23,6 +24,7 @@ import (
 // runFlags are the flags of run.
 type runFlags struct {
 	targetFlags
+	watch         watchFlags
 	duration      time.Duration
 	execs, seed   uint64
 	workers       int
@@ -85,6 +87,7 @@ exactly.`,
 
 func (f *runFlags) register(cmd *cobra.Command) {
 	f.targetFlags.register(cmd)
+	f.watch.register(cmd)
 	flags := cmd.Flags()
 	flags.DurationVarP(&f.duration, "duration", "d", 0, "end after so `long`, such as 30s or 8h (default: when interrupted)")
 	flags.Uint64Var(&f.execs, "execs", 0, "end after about so many executions of the program (default: when interrupted)")
@@ -118,7 +121,7 @@ func (f *runFlags) check() error {
 	if f.sample < 1 {
 		return usageError("--sample %d: choose 1 for every input, or more", f.sample)
 	}
-	if err := checkWorkers(f.workers); err != nil {
+	if err := cmp.Or(checkWorkers(f.workers), f.watch.check()); err != nil {
 		return err
 	}
 	if f.duration < 0 {
@@ -210,10 +213,13 @@ func (f *runFlags) checkEvery(judge *triage.Judge) error {
 	return nil
 }
 
+// nameOf is the program's name as a file name: it is the object's and must not lead
+// elsewhere.
+func nameOf(s *subject) string { return filepath.Base(filepath.Join("/", s.target.Shape().Program)) }
+
 func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 	if f.out == "" {
-		// The name is the object's: it must not lead elsewhere.
-		f.out = filepath.Join("bpffuzz-out", filepath.Base(filepath.Join("/", s.target.Shape().Program)))
+		f.out = filepath.Join("bpffuzz-out", nameOf(s))
 	}
 	who, err := newOwner(s, &f.targetFlags)
 	if err != nil {
@@ -226,8 +232,24 @@ func (f *runFlags) openOutput(u *ui, s *subject) (*output, error) {
 	return out, err
 }
 
-// fuzz runs the engine and says what it does and what came of it.
+// fuzz fuzzes while others may watch.
 func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options) error {
+	board := &campaign.Board{}
+	board.Update(func(now *campaign.Status) {
+		now.Title, now.Started, now.Workers = s.target.Shape().Program, time.Now(), f.workers
+	})
+	publish := newPublisher(board, nameOf(s))
+	watching, err := f.watch.start(u, board)
+	if err != nil {
+		return err
+	}
+	publish.begin(s, out, &opts)
+	err = f.watched(ctx, u, s, out, opts, publish)
+	return cmp.Or(err, watching.Close())
+}
+
+// watched runs the engine and says what it does and what came of it.
+func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options, publish *publisher) error {
 	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
 	opts.Keep = out.corpus.Add
 	opts.Report = out.report
@@ -237,10 +259,11 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	defer cancel()
 	progress := newProgress(u, out, cancel)
 	out.live = s.target.LiveReport
-	opts.Progress = progress.tick
+	opts.Progress = func(s fuzz.Stats) { publish.tick(s); progress.tick(s) }
 	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
 		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
 	result, err := fuzz.Run(ctx, s.target, opts)
+	publish.end(result, stateAfter(err), err)
 	if result != nil && (err == nil || result.Stats.Execs > 0) {
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)
@@ -255,6 +278,14 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		return errFindings
 	}
 	return nil
+}
+
+// stateAfter is what a target that had its last turn is.
+func stateAfter(err error) campaign.State {
+	if err != nil {
+		return campaign.Failed
+	}
+	return campaign.Ended
 }
 
 // finish writes and prints the last state, unless it was said a moment ago.

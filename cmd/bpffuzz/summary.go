@@ -31,6 +31,10 @@ type summary struct {
 	Further int `json:"further_entries"`
 	// Stability is a share from 0 to 1, see fuzz.Stats.
 	Stability float64 `json:"stability"`
+	// Found counts entries of the corpus that mutation found in this run: no seeds.
+	Found int `json:"corpus_found"`
+	// Newest is the time since the newest entry was found, in seconds.
+	Newest float64 `json:"time_wo_finds"`
 	// Live is there where frames were live.
 	Live *bpf.LiveReport `json:"live,omitempty"`
 }
@@ -49,7 +53,7 @@ func newSummary(s *fuzz.Stats, findings []*triage.Finding, out *output) *summary
 		Execs: s.Execs, Rate: s.Rate(), Elapsed: s.Elapsed.Seconds(), Workers: s.Workers, Seed: s.Seed,
 		Executor: executor, Edges: s.Edges, Total: s.Total, Corpus: s.Corpus, Saved: len(findings),
 		Findings: []summaryFinding{}, Stability: s.Stability, Solved: s.Solved, Further: s.Further,
-		Unconfirmed: s.Unconfirmed, SavedUnconfirmed: out.unconfirmed.Len(),
+		Found: s.Found, Newest: s.Newest.Seconds(), Unconfirmed: s.Unconfirmed, SavedUnconfirmed: out.unconfirmed.Len(),
 	}
 	if out.live != nil {
 		sum.Live = out.live()

@@ -30,12 +30,47 @@ type ui struct {
 	verbose        bool
 
 	mu sync.Mutex
+	// noted is told what is said, but for progress; nil where nobody wants to know.
+	noted func(text string, warning bool)
+	held  *heldLines // nil unless something else has the terminal
 }
 
-func (u *ui) say(format string, args ...any) {
+func (u *ui) say(format string, args ...any) { u.tell(fmt.Sprintf(format, args...), false) }
+
+// progress says how it stands, which is out of date with the next line: it is dropped
+// where lines are held back. Progress reports whether it was said.
+func (u *ui) progress(format string, args ...any) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	fmt.Fprintf(u.stderr, "bpffuzz: %s\n", printableText(fmt.Sprintf(format, args...)))
+	if u.held != nil {
+		return false
+	}
+	u.write(fmt.Sprintf(format, args...))
+	return true
+}
+
+func (u *ui) tell(text string, warning bool) {
+	u.mu.Lock()
+	if u.held != nil {
+		u.held.add(text)
+	} else {
+		u.write(text)
+	}
+	noted := u.noted
+	u.mu.Unlock()
+	if noted != nil {
+		noted(printableText(text), warning)
+	}
+}
+
+// write needs mu.
+func (u *ui) write(text string) { fmt.Fprintf(u.stderr, "bpffuzz: %s\n", printableText(text)) }
+
+// note has what is said from now on told to noted as well.
+func (u *ui) note(noted func(text string, warning bool)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.noted = noted
 }
 
 func printableText(text string) string {
@@ -48,7 +83,7 @@ func printableText(text string) string {
 }
 
 func (u *ui) warn(format string, args ...any) {
-	u.say("warning: %s", oneLine(fmt.Sprintf(format, args...)))
+	u.tell("warning: "+oneLine(fmt.Sprintf(format, args...)), true)
 }
 
 func (u *ui) detail(format string, args ...any) {

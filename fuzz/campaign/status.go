@@ -82,8 +82,9 @@ type Point struct {
 // FindingStatus is a finding of a target.
 type FindingStatus struct {
 	Key, Kind, Title string
-	// Path is its directory, with report.txt, input.pcap and the other exports.
-	Path string
+	// Path is its directory, with report.txt, input.pcap and the other exports; Command
+	// replays it, "" where that is not known.
+	Path, Command string
 	// At is when it was first written.
 	At time.Time
 	// Count is how often the failure was met.

@@ -29,6 +29,8 @@ func columns() []column {
 			func(t *campaign.TargetStatus) float64 { return t.Stats.Elapsed.Seconds() }),
 		gauge("corpus_entries", "Inputs that are kept; what afl-fuzz calls corpus_count, a name that histograms have here.",
 			func(t *campaign.TargetStatus) float64 { return float64(t.Stats.Corpus) }),
+		counter("corpus_found_total", "Inputs of these that mutation found in this process, seeds left out.",
+			func(t *campaign.TargetStatus) float64 { return float64(t.Stats.Found) }),
 		gauge("edges_found", "Edges of the control flow that some input passed.",
 			func(t *campaign.TargetStatus) float64 { return float64(t.Stats.Edges) }),
 		gauge("total_edges", "Edges of the control flow that can be observed.",

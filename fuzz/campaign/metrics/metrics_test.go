@@ -28,7 +28,7 @@ func testBoard() *campaign.Board {
 			{
 				Name: "fw", Program: "firewall", State: campaign.Running, Rate: 1000,
 				Stats: fuzz.Stats{
-					Elapsed: 10 * time.Second, Execs: 12345, Edges: 50, Total: 200, Corpus: 7, Newest: 4 * time.Second,
+					Elapsed: 10 * time.Second, Execs: 12345, Edges: 50, Total: 200, Corpus: 7, Found: 5, Newest: 4 * time.Second,
 					Failing: 3, Unconfirmed: 1, Solved: 9, Stability: 0.5,
 				},
 				Findings: []campaign.FindingStatus{
@@ -56,6 +56,7 @@ func TestMetricsOfABoard(t *testing.T) {
 		`bpffuzz_execs_per_second{program="firewall",target="fw"} 1000`,
 		`bpffuzz_run_time_seconds_total{program="firewall",target="fw"} 10`,
 		`bpffuzz_corpus_entries{program="firewall",target="fw"} 7`,
+		`bpffuzz_corpus_found_total{program="firewall",target="fw"} 5`,
 		`bpffuzz_edges_found{program="firewall",target="fw"} 50`,
 		`bpffuzz_total_edges{program="firewall",target="fw"} 200`,
 		`bpffuzz_bitmap_cvg_ratio{program="firewall",target="fw"} 0.25`,

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/campaign"
+	"github.com/bpffuzz/bpffuzz/fuzz/campaign/metrics"
+	"github.com/bpffuzz/bpffuzz/fuzz/campaign/serve"
+)
+
+// watchFlags say who watches a run or a campaign, and how.
+type watchFlags struct {
+	metrics   string // address
+	tokenFile string
+
+	token string // once checked
+}
+
+func (f *watchFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus under /metrics at this `address`, such as 127.0.0.1:9464")
+	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with a token that those who ask over HTTP have to know; without it only this machine is answered")
+	_ = cmd.MarkFlagFilename("token-file")
+}
+
+// check refuses what cannot be done before anything is loaded, and reads the token.
+func (f *watchFlags) check() (err error) {
+	if f.token, err = readToken(f.tokenFile); err != nil {
+		return err
+	}
+	return checkAddr("--metrics", f.metrics, f.token)
+}
+
+// checkAddr refuses an address that other machines reach and nobody needs a token for.
+func checkAddr(flag, addr, token string) error {
+	if addr == "" {
+		return nil
+	}
+	switch _, err := serve.Loopback(addr); {
+	case errors.Is(err, serve.ErrElsewhere) && token != "":
+		return nil
+	case errors.Is(err, serve.ErrElsewhere):
+		return usageError("%s %s: %w; --token-file names a file with one", flag, addr, err)
+	case err != nil:
+		return usageError("%s %s: %w", flag, addr, err)
+	}
+	return nil
+}
+
+// watching are those who watch.
+type watching struct {
+	u       *ui
+	board   *campaign.Board
+	servers []*serve.Server
+}
+
+// start lets them watch what is on the board, until it is closed.
+func (f *watchFlags) start(u *ui, board *campaign.Board) (*watching, error) {
+	w := &watching{u: u, board: board}
+	if err := w.serve(f); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	u.note(func(text string, warning bool) {
+		board.Update(func(s *campaign.Status) {
+			s.Notify(campaign.Notice{At: time.Now(), Text: notice(text), Warning: warning})
+		})
+	})
+	return w, nil
+}
+
+// serve starts the servers that are asked for.
+func (w *watching) serve(f *watchFlags) error {
+	if f.metrics == "" {
+		return nil
+	}
+	s, err := serve.Start(serve.Options{
+		Addr: f.metrics, Flag: "--metrics", Token: f.token,
+		Handler: serve.Guard(f.token, metrics.Handler(metrics.Registry(w.board, version()))),
+	})
+	if err != nil {
+		return err
+	}
+	w.servers = append(w.servers, s)
+	w.u.say("metrics are at http://%s/metrics", s.Addr())
+	return nil
+}
+
+// closing is how long those who watch may take to get what they asked for.
+const closing = 2 * time.Second
+
+// Close says that nothing more is going to come, and ends what start began.
+func (w *watching) Close() error {
+	w.u.note(nil)
+	w.board.Update(func(s *campaign.Status) { s.Ended = true })
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	var errs []error
+	for _, s := range w.servers {
+		errs = append(errs, s.Close(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,19 @@
+package campaign
+
+import "github.com/bpffuzz/bpffuzz/fuzz"
+
+// Sum returns the statistics of earlier turns of a target together with those of one more:
+// what is counted is added up, and how it stands is as of the later one.
+func Sum(before, turn fuzz.Stats) fuzz.Stats {
+	sum := turn
+	sum.Elapsed += before.Elapsed
+	sum.Execs += before.Execs
+	sum.Found += before.Found
+	sum.Solved += before.Solved
+	sum.Failing += before.Failing
+	sum.Unconfirmed += before.Unconfirmed
+	if turn.Found == 0 && before.Found > 0 {
+		sum.Newest = before.Newest + turn.Elapsed
+	}
+	return sum
+}
