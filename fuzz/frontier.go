@@ -129,7 +129,7 @@ func (f *finder) run(ctx context.Context, index int, in *corpus.Input) error {
 func (f *finder) note(input int, c cover.Compared) {
 	site := &f.table.Comparisons[c.Site]
 	taken := !site.Holds(c.A, c.B)
-	best, distance := &f.nearest[c.Site][sideOf(taken)], solve.Distance(site, c, taken)
+	best, distance := &f.nearest[c.Site][sideOf(taken)], site.Distance(c, taken)
 	if !best.Evaluated || best.Distance > distance {
 		*best = Branch{Evaluated: true, Nearest: c, Distance: distance, Input: input}
 	}

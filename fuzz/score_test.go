@@ -7,7 +7,6 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
-	"github.com/bpffuzz/bpffuzz/mutate/solve"
 )
 
 // toyScorer scores batches by running their inputs one by one.
@@ -36,7 +35,7 @@ func (e *toyScorer) Score(ctx context.Context, scores []Score) error {
 		}
 		for _, c := range compared {
 			site := &e.toy.table.Comparisons[c.Site]
-			d := max(solve.Distance(site, c, true), solve.Distance(site, c, false))
+			d := max(site.Distance(c, true), site.Distance(c, false))
 			if d < scores[c.Site].Distance {
 				scores[c.Site] = Score{Distance: d, Input: i}
 			}

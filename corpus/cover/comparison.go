@@ -1,6 +1,9 @@
 package cover
 
-import "fmt"
+import (
+	"fmt"
+	mathbits "math/bits"
+)
 
 // Relation is what has to hold between the operands of a comparison for its branch
 // to be taken. Except for Equal, NotEqual and AnyBit it is of unsigned integers
@@ -101,6 +104,26 @@ type Compared struct {
 	// Step is the step of the input that evaluated it.
 	Step int
 	A, B uint64
+}
+
+// Distance says how far operands are from making a comparison go one way: 0 when they
+// do. For integers that have to be equal it is the difference, for bits their number.
+func (c *Comparison) Distance(got Compared, taken bool) uint64 {
+	if c.Holds(got.A, got.B) == taken {
+		return 0
+	}
+	a, b := got.A, got.B
+	if c.Signed && c.Size == 4 {
+		a, b = uint64(int64(int32(a))), uint64(int64(int32(b)))
+	}
+	difference := max(a, b) - min(a, b)
+	if c.Signed {
+		difference = uint64(max(int64(a), int64(b)) - min(int64(a), int64(b)))
+	}
+	if c.Relation == AnyBit || c.Relation == NoBit {
+		difference = uint64(mathbits.OnesCount64(a & b))
+	}
+	return max(difference, 1)
 }
 
 // Lookup is an evaluation of a call that looks a key up in a map.

@@ -1,11 +1,6 @@
 package solve
 
-import (
-	"context"
-	mathbits "math/bits"
-
-	"github.com/bpffuzz/bpffuzz/corpus/cover"
-)
+import "context"
 
 // maxSteps bounds the runs of one climb.
 const maxSteps = 400
@@ -14,7 +9,7 @@ const maxSteps = 400
 func (st *study) climb(ctx context.Context, sub *subject) error {
 	c := &st.sites[sub.Site]
 	deps := append(sub.deps[0][:len(sub.deps[0]):len(sub.deps[0])], sub.deps[1]...)
-	in, best := st.in, Distance(c, sub.Compared, sub.taken)
+	in, best := st.in, c.Distance(sub.Compared, sub.taken)
 	for runs, improved := 0, true; improved && runs < maxSteps; {
 		improved = false
 		for _, p := range deps {
@@ -36,7 +31,7 @@ func (st *study) climb(ctx context.Context, sub *subject) error {
 				if !ok {
 					continue
 				}
-				if d := Distance(c, got, sub.taken); d < best {
+				if d := c.Distance(got, sub.taken); d < best {
 					in, best, improved = next, d, true
 				}
 				if best == 0 {
@@ -46,24 +41,4 @@ func (st *study) climb(ctx context.Context, sub *subject) error {
 		}
 	}
 	return nil
-}
-
-// Distance says how far operands are from making a comparison go one way: 0 when they
-// do. For integers that have to be equal it is the difference, for bits their number.
-func Distance(c *cover.Comparison, got cover.Compared, taken bool) uint64 {
-	if c.Holds(got.A, got.B) == taken {
-		return 0
-	}
-	a, b := got.A, got.B
-	if c.Signed && c.Size == 4 {
-		a, b = uint64(int64(int32(a))), uint64(int64(int32(b)))
-	}
-	difference := max(a, b) - min(a, b)
-	if c.Signed {
-		difference = uint64(max(int64(a), int64(b)) - min(int64(a), int64(b)))
-	}
-	if c.Relation == cover.AnyBit || c.Relation == cover.NoBit {
-		difference = uint64(mathbits.OnesCount64(a & b))
-	}
-	return max(difference, 1)
 }
