@@ -1,6 +1,11 @@
 package corpus
 
-import "syscall"
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/bpffuzz/bpffuzz/corpus/cover"
+)
 
 // Have says which parts of an outcome were recorded, or are wanted.
 type Have uint32
@@ -22,6 +27,8 @@ const (
 	HaveTrace
 	// HaveEvents is what the kernel's log and the program's error stream said, as Events.
 	HaveEvents
+	// HaveInsns is how many instructions of the program each step executed, and Outcome.Lines.
+	HaveInsns
 )
 
 // StepOutcome is what one step gave.
@@ -36,6 +43,9 @@ type StepOutcome struct {
 	Context []byte
 	// Duration is the kernel's figure, in nanoseconds.
 	Duration uint32
+	// Insns is how many instructions of the program the step executed, helpers' own not
+	// among them. It follows from the input alone.
+	Insns uint64
 	// Faulted is the call that Step.Fault made fail, from 1 in the order of
 	// Shape.Faults; 0 when none did, or when the input ran in a batch.
 	Faulted uint32
@@ -70,4 +80,23 @@ type Outcome struct {
 	Cover []byte
 	// Trace lists indices of edges in the order in which they were last passed.
 	Trace []int
+	// Lines are the source lines on which most instructions were executed, over all steps,
+	// those with the most first. There is at least one where there are instructions.
+	Lines []LineCost
+}
+
+// LineCost is how many instructions were executed on a source line.
+type LineCost struct {
+	Func string
+	// Pos is zero where the object has no lines: then it is all of the function.
+	Pos   cover.Pos
+	Insns uint64
+}
+
+// String says how many instructions, and where.
+func (l *LineCost) String() string {
+	if at := l.Pos.String(); at != "" {
+		return fmt.Sprintf("%d instructions at %s in %s", l.Insns, at, l.Func)
+	}
+	return fmt.Sprintf("%d instructions in %s", l.Insns, l.Func)
 }

@@ -68,6 +68,8 @@ type Shape struct {
 	// Log says that the kernel's log can be read, Stderr that programs have an error stream
 	// on which there may be something.
 	Log, Stderr bool
+	// Counted says that it can be told how many instructions a run executes (HaveInsns).
+	Counted bool
 	// Claims lists what the verifier claims and runs check; there are none unless that was
 	// asked for.
 	Claims []Claim

@@ -68,6 +68,9 @@ func Investigate(ctx context.Context, rerun Rerun, judge *Judge, in *corpus.Inpu
 	if err := v.confirm(ctx, start); err != nil {
 		return nil, err
 	}
+	if start, err = v.climb(ctx, start); err != nil {
+		return nil, err
+	}
 	small, err := v.minimise(ctx, start)
 	if err != nil {
 		return nil, err
@@ -89,6 +92,9 @@ type investigation struct {
 	attempts    int // runs until an input counts as not failing
 	execs       int
 	notes       []string
+	// floor is the weight below which an input is no longer the failure, where the
+	// oracle weighs outcomes.
+	floor uint64
 }
 
 func newInvestigation(rerun Rerun, judge *Judge, opts Options) *investigation {
@@ -161,6 +167,14 @@ func (v *investigation) same(f *Failure, out *corpus.Outcome) bool {
 	return v.keyOf(f, out) == v.key
 }
 
+// heavy reports whether an outcome is as bad as it has to be.
+func (v *investigation) heavy(out *corpus.Outcome) bool {
+	if v.floor == 0 {
+		return true
+	}
+	return v.weigher()(out) >= v.floor
+}
+
 func (v *investigation) keyOf(f *Failure, out *corpus.Outcome) string {
 	if place, ok := errors.AsType[sited](f.Err); ok {
 		return keyAt(v.oracle, v.opts.Program, []string{place.site()})
@@ -190,7 +204,7 @@ func (v *investigation) minimise(ctx context.Context, in *corpus.Input) (*corpus
 			if err := ctx.Err(); err != nil {
 				return false, err
 			}
-			if f, out, err := v.look(ctx, candidate); err != nil || f != nil && v.same(f, out) {
+			if f, out, err := v.look(ctx, candidate); err != nil || f != nil && v.same(f, out) && v.heavy(out) {
 				return err == nil, err
 			}
 		}
@@ -228,6 +242,7 @@ func (v *investigation) finding(ctx context.Context, small, original *corpus.Inp
 	if len(m.out.Trace) == 0 && len(m.out.Cover) > 0 {
 		v.note("the kernel does not accept the variant of the program that orders edges: the path is in the order of the code")
 	}
+	v.noteCost(m.out)
 	if m.failing < measureRuns {
 		v.note("it fails in %d of %d runs from the initial state", m.failing, measureRuns)
 	}

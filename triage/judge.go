@@ -221,5 +221,6 @@ func copyOutcome(out *corpus.Outcome) *corpus.Outcome {
 	kept.Events = slices.Clone(out.Events)
 	kept.Cover = bytes.Clone(out.Cover)
 	kept.Trace = slices.Clone(out.Trace)
+	kept.Lines = slices.Clone(out.Lines)
 	return &kept
 }

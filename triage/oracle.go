@@ -35,6 +35,10 @@ type Oracle struct {
 	// that is asked about every execution costs next to nothing then. It is called
 	// when a judge is made.
 	Returns func(ret uint32) bool
+	// weight may be nil. Otherwise it says how bad an outcome is to which Judge objects:
+	// an investigation looks for a worse one nearby, and does not make it lighter when it
+	// minimises.
+	weight func(out *corpus.Outcome) uint64
 	// packets may be nil. Otherwise it has the last word on a packet; sums says that it
 	// looks at checksums, else it looks at lengths alone.
 	packets *survival

@@ -16,6 +16,9 @@ type OracleOptions struct {
 	// Enable switches built-in oracles and relations on or off by name; those that
 	// are not in it have their default.
 	Enable map[string]bool
+	// MaxInsns is how many instructions of the program a step may execute before the
+	// oracle "slow" objects; 0 leaves it off. Shape.Counted has to be set.
+	MaxInsns uint64
 	// Invariants and Relations are the caller's own, asked after the built-in ones.
 	Invariants []Oracle
 	Relations  []Relation
@@ -111,6 +114,12 @@ func Oracles(shape *corpus.Shape, opts OracleOptions) (oracles []Oracle, relatio
 			relations = append(relations, b.relation(shape))
 		}
 	}
+	if opts.MaxInsns > 0 {
+		if !shape.Counted {
+			return nil, nil, fmt.Errorf("a limit of %d instructions cannot be watched: programs of type %s, as this one is loaded and run, are not counted", opts.MaxInsns, shape.Type)
+		}
+		oracles = append(oracles, newSlow(opts.MaxInsns))
+	}
 	return append(oracles, opts.Invariants...), append(relations, opts.Relations...), nil
 }
 
@@ -134,7 +143,7 @@ func checkNames(opts OracleOptions) error {
 		if name == "" {
 			return errors.New("an invariant has no name: give it one")
 		}
-		if slices.Contains(names, name) || slices.Contains(added[:i], name) {
+		if name == Slow || slices.Contains(names, name) || slices.Contains(added[:i], name) {
 			return fmt.Errorf("invariant %q has the name of another oracle: rename it", name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/bpffuzz/bpffuzz/triage/report"
@@ -37,6 +38,9 @@ func replayCommand(f *targetFlags) string {
 	}
 	if f.checkVerifier {
 		words = append(words, "--check-verifier")
+	}
+	if f.maxInsns > 0 {
+		words = append(words, "--max-insns", strconv.FormatUint(f.maxInsns, 10))
 	}
 	words = append(words, f.live.words()...)
 	words = append(words, f.kernel.words()...)

@@ -49,6 +49,7 @@ func (f *targetFlags) testTarget(s *subject, r *report.Recipe, oracle string) (e
 	}
 	t := &r.Target
 	t.Program, t.Invariants, t.RealHelpers, t.Faults = s.target.Shape().Program, f.invariants, f.realHelpers, f.faults
+	t.MaxInsns = f.maxInsns
 	if t.Oracles, err = f.given(); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type replayFlags struct {
 	raw      rawFlags
 	repeat   int
 	sequence bool
+	insns    bool
 	json     bool
 }
 
@@ -54,6 +55,7 @@ The exit code is 1 when an oracle or an invariant objects to an input.`,
 	f.raw.register(cmd)
 	cmd.Flags().IntVar(&f.repeat, "repeat", 1, "run each input so many `times` and say how often oracles object")
 	cmd.Flags().BoolVar(&f.sequence, "sequence", false, "take the packets of all inputs as the steps of one, in order")
+	cmd.Flags().BoolVar(&f.insns, "insns", false, "count the instructions that each step executes, and say on which lines most are")
 	cmd.Flags().BoolVar(&f.json, "json", false, "write one JSON object instead of text")
 	return cmd
 }
@@ -83,9 +85,14 @@ func (f *replayFlags) run(ctx context.Context, u *ui, args []string) error {
 	if all, err = fitting(u, s, all); err != nil {
 		return err
 	}
+	if f.insns {
+		if err := s.target.TryCount(); err != nil {
+			return err
+		}
+	}
 	var results []*replayed
 	play := func(exec fuzz.Executor) error {
-		r := &replayer{subject: s, player: newPlayer(exec, s.target.Shape()), repeat: f.repeat}
+		r := &replayer{subject: s, player: newPlayer(exec, s.target.Shape()), repeat: f.repeat, insns: f.insns}
 		for _, one := range all {
 			result, err := r.replay(ctx, one)
 			if err != nil {

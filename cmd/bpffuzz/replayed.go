@@ -42,6 +42,10 @@ type replayedStep struct {
 	// and those of earlier steps are among them.
 	Lines   []string `json:"lines"`
 	Ordered bool     `json:"lines_ordered"`
+	// Insns is how many instructions the step executed, and Costs where the steps up to
+	// it executed most; they are there with --insns.
+	Insns *uint64  `json:"insns,omitempty"`
+	Costs []string `json:"costs,omitempty"`
 	// Fault is the call that the input makes fail, nil where it does not ask for that.
 	Fault *replayedFault `json:"fault,omitempty"`
 
@@ -113,6 +117,7 @@ type replayer struct {
 	subject *subject
 	player  *player
 	repeat  int
+	insns   bool     // are counted
 	events  []string // of the last run
 }
 
@@ -135,7 +140,10 @@ func (r *replayer) last(ctx context.Context, in *corpus.Input) (s replayedStep, 
 	if err := r.player.recreate(ctx); err != nil {
 		return s, err
 	}
-	const want = corpus.HaveRet | corpus.HavePacket | corpus.HaveContext | corpus.HaveDuration | corpus.HaveCover | corpus.HaveTrace
+	want := corpus.HaveRet | corpus.HavePacket | corpus.HaveContext | corpus.HaveDuration | corpus.HaveCover | corpus.HaveTrace
+	if r.insns {
+		want |= corpus.HaveInsns
+	}
 	out, err := r.player.rerun(ctx, in, want)
 	if err != nil {
 		return s, err
@@ -143,6 +151,12 @@ func (r *replayer) last(ctx context.Context, in *corpus.Input) (s replayedStep, 
 	n := len(in.Steps) - 1
 	s = r.step(&in.Steps[n], &out.Steps[n])
 	s.timed = out.Have&corpus.HaveDuration != 0
+	if out.Have&corpus.HaveInsns != 0 {
+		s.Insns = new(out.Steps[n].Insns)
+		for i := range out.Lines {
+			s.Costs = append(s.Costs, out.Lines[i].String())
+		}
+	}
 	s.Lines, s.Ordered = linesPassed(r.subject.target, out)
 	r.events = nil
 	for _, e := range out.Events {

@@ -58,6 +58,9 @@ func (s *replayedStep) result() string {
 	if s.timed {
 		text += fmt.Sprintf(", %d ns", s.Duration)
 	}
+	if s.Insns != nil {
+		text += fmt.Sprintf(", %d instructions", *s.Insns)
+	}
 	return text
 }
 
@@ -83,6 +86,9 @@ func (s *replayedStep) write(b *strings.Builder) {
 	}
 	if text := contextText(s.context); text != "" {
 		fmt.Fprintf(b, "  context out: %s\n", text)
+	}
+	for _, cost := range s.Costs {
+		fmt.Fprintf(b, "  %s\n", cost)
 	}
 	s.writeLines(b)
 }

@@ -207,7 +207,7 @@ func (f *runFlags) checkEvery(judge *triage.Judge) error {
 	if f.executor != "batch" {
 		return nil
 	}
-	if one := judge.EveryNeeding(corpus.HaveContext | corpus.HaveMaps); len(one) > 0 {
+	if one := judge.EveryNeeding(corpus.HaveContext | corpus.HaveMaps | corpus.HaveInsns); len(one) > 0 {
 		return usageError("--executor batch: %s is asked about every run and reads what batches do not record: leave out every: true, or choose auto or single", strings.Join(one, ", "))
 	}
 	return nil

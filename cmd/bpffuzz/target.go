@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/triage"
 	"github.com/bpffuzz/bpffuzz/triage/expr"
@@ -23,6 +24,7 @@ type targetFlags struct {
 	invariants, oracles []string
 	realHelpers, faults bool
 	checkVerifier       bool
+	maxInsns            uint64
 	live                liveFlags
 	kernel              loadedFlags
 
@@ -42,6 +44,7 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.realHelpers, "real-helpers", false, "have the kernel answer helpers for time, chance and the processor, not the input")
 	flags.BoolVar(&f.faults, "faults", false, "make calls of helpers fail, as inputs say: the n-th fallible one of a run returns its error")
 	flags.BoolVar(&f.checkVerifier, "check-verifier", false, "have each run check what the kernel's verifier claims of numbers in registers")
+	flags.Uint64Var(&f.maxInsns, "max-insns", 0, "switch the oracle slow on: no step may execute more than so `many` instructions of the program (default the target file's, or any number)")
 	f.live.register(cmd)
 	f.kernel.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("program", f.completePrograms)
@@ -136,12 +139,18 @@ func (f *targetFlags) load(u *ui, steps int) (*subject, error) {
 	for _, note := range s.target.Notes() {
 		u.say("note: %s", note)
 	}
-	return s, f.judge(s, switches)
+	if err := f.judge(s, switches); err != nil {
+		return nil, err
+	}
+	if s.judge().Need()&corpus.HaveInsns != 0 {
+		return s, s.target.TryCount()
+	}
+	return s, nil
 }
 
 // judge adds oracles and invariants.
 func (f *targetFlags) judge(s *subject, switches map[string]bool) (err error) {
-	opts := triage.OracleOptions{Enable: switches}
+	opts := triage.OracleOptions{Enable: switches, MaxInsns: cmp.Or(f.maxInsns, f.file.MaxInsns)}
 	for _, inv := range f.file.Invariants {
 		o, err := expr.Compile(inv.Name, inv.Expr, s.target.Shape())
 		if err != nil {

@@ -32,7 +32,9 @@ type executor struct {
 	// compare is loaded when somebody asks what is compared.
 	compare *instance
 	// poison is loaded when an input is to have memory filled.
-	poison  *instance
+	poison *instance
+	// count is loaded when somebody asks how many instructions are executed.
+	count   *instance
 	out     [][]byte // where the output packet of each slot goes
 	data    []byte   // metadata and packet of a step that has the former
 	ctx     []byte   // context given to the kernel
@@ -190,7 +192,7 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	out := &e.result
 	*out = corpus.Outcome{
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
-		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0], Events: out.Events[:0],
+		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0], Events: out.Events[:0], Lines: out.Lines[:0],
 	}
 	if err := e.ears.listen(e.target, want); err != nil {
 		return nil, err
@@ -220,6 +222,11 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 		}
 	}
 	out.Cover, out.Maps = e.Cover(), inst.state
+	if want&corpus.HaveInsns != 0 {
+		if err := e.countAlone(in, out); err != nil {
+			return nil, err
+		}
+	}
 	if want&corpus.HaveTrace == 0 {
 		return out, nil
 	}
@@ -271,11 +278,8 @@ func (e *executor) traceAlone(in *corpus.Input, out *corpus.Outcome) error {
 	clear(cells)
 	// Its outcomes are those that are there already.
 	steps := make([]corpus.StepOutcome, len(in.Steps))
-	if e.scratch == nil {
-		e.scratch = make([]byte, len(e.out[0]))
-	}
 	outs := e.out
-	e.out = slices.Repeat([][]byte{e.scratch}, len(in.Steps)) // nobody reads them
+	e.out = slices.Repeat([][]byte{e.unread()}, len(in.Steps))
 	err := e.runAlone(e.trace, in, steps, 0)
 	e.out = outs
 	if err != nil {
@@ -284,6 +288,14 @@ func (e *executor) traceAlone(in *corpus.Input, out *corpus.Outcome) error {
 	out.Trace = order(out.Trace, cells, e.trace.layout.CellEdges)
 	out.Have |= corpus.HaveTrace
 	return nil
+}
+
+// unread returns memory for an output that nobody reads.
+func (e *executor) unread() []byte {
+	if e.scratch == nil {
+		e.scratch = make([]byte, len(e.out[0]))
+	}
+	return e.scratch
 }
 
 // order appends the edges that were passed, by the time of their last passage.
@@ -311,12 +323,12 @@ func (e *executor) Recreate(context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close())
-	e.hot, e.trace, e.compare, e.poison = hot, nil, nil, nil
+	err = errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close(), e.count.Close())
+	e.hot, e.trace, e.compare, e.poison, e.count = hot, nil, nil, nil, nil
 	return errors.Join(err, hot.guide(e.target))
 }
 
 // Close implements fuzz.Executor.
 func (e *executor) Close() error {
-	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close(), e.lab.Close(), e.ears.Close(), e.listener.Close())
+	return errors.Join(e.hot.Close(), e.trace.Close(), e.compare.Close(), e.poison.Close(), e.count.Close(), e.lab.Close(), e.ears.Close(), e.listener.Close())
 }

@@ -20,6 +20,8 @@ type planted struct {
 	flags uint32
 	// execs is how many executions the fuzzer may take to find the bug; 0 means 100,000.
 	execs uint64
+	// insns is the budget of instructions, 0 for none.
+	insns uint64
 	// needs returns why this kernel cannot run the programs, "" where it can.
 	needs func() string
 }
@@ -40,7 +42,7 @@ func TestOraclesFindWhatIsPlanted(t *testing.T) {
 	if os.Getenv("BPFFUZZ_ORACLES") != "" {
 		clean = manyExecs
 	}
-	for _, p := range slices.Concat(watched(), twins()) {
+	for _, p := range slices.Concat(watched(), twins(), greedy()) {
 		t.Run(p.oracle+"/"+p.program, func(t *testing.T) {
 			if p.needs != nil {
 				if why := p.needs(); why != "" {
@@ -82,7 +84,11 @@ func (p planted) fuzz(t *testing.T, program string, execs uint64, stop bool) *fu
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
-	oracles, relations, err := triage.Oracles(target.Shape(), triage.OracleOptions{Enable: map[string]bool{p.oracle: true}})
+	choice := triage.OracleOptions{Enable: map[string]bool{p.oracle: true}, MaxInsns: p.insns}
+	if p.insns > 0 {
+		choice.Enable = nil
+	}
+	oracles, relations, err := triage.Oracles(target.Shape(), choice)
 	if err != nil {
 		t.Fatal(err)
 	}

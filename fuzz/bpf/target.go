@@ -143,6 +143,7 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	t.lift()
+	t.shape.Counted = t.counted()
 	if opts.MaxSteps <= 0 && t.remembers() {
 		t.shape.MaxSteps = statefulSteps
 	}

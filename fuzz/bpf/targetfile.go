@@ -53,6 +53,8 @@ type TargetFile struct {
 	RealHelpers bool
 	// Faults is as in Setup.
 	Faults bool
+	// MaxInsns is how many instructions a step may execute; 0 means any number.
+	MaxInsns uint64
 	// State is what happens to map state, see Options.State; "" for the default.
 	State string
 	// Oracles switches oracles on or off by name, against their default.

@@ -33,6 +33,10 @@ func (t *TargetFile) keys(r *yamlReader) map[string]setter {
 			return err
 		},
 		"faults": func(n ast.Node, _ string) (err error) { t.Faults, err = r.flag(n, "faults"); return err },
+		"max_insns": func(n ast.Node, _ string) (err error) {
+			t.MaxInsns, err = r.count(n, "max_insns", 1<<40)
+			return err
+		},
 		"max_steps": func(n ast.Node, _ string) error {
 			const most = 1024 // slots of a batch
 			u, err := r.count(n, "max_steps", most)

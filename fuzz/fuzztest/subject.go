@@ -78,7 +78,7 @@ func (s *subject) addOracles() (err error) {
 	enable := map[string]bool{}
 	maps.Copy(enable, s.file.Oracles)
 	maps.Copy(enable, s.given.Oracles)
-	opts := triage.OracleOptions{Enable: enable, Invariants: []triage.Oracle{{Name: funcName, Judge: judgeByFunc}}}
+	opts := triage.OracleOptions{Enable: enable, MaxInsns: cmp.Or(s.given.MaxInsns, s.file.MaxInsns), Invariants: []triage.Oracle{{Name: funcName, Judge: judgeByFunc}}}
 	for _, inv := range s.file.Invariants {
 		o, err := expr.Compile(inv.Name, inv.Expr, s.target.Shape())
 		if err != nil {

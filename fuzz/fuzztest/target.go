@@ -51,6 +51,9 @@ type Target struct {
 	Invariants []string
 	// Oracles switches built-in oracles on or off by name, against their default.
 	Oracles map[string]bool
+	// MaxInsns is how many instructions of the program a step may execute; 0 means any
+	// number, or what the target file says.
+	MaxInsns uint64
 
 	// Need is what the function reads of an outcome besides return value, errno and
 	// packet. Methods of T that read maps and contexts add to it by themselves.

@@ -50,10 +50,12 @@ func (p place) then() place {
 }
 
 func (c *compiler) rootNames() []string {
-	return []string{"ret", "verdict", "errno", "in", "out", "ctx", "map", "steps", "nsteps"}
+	return []string{"ret", "verdict", "errno", "insns", "in", "out", "ctx", "map", "steps", "nsteps"}
 }
 
-func memberNames() []string { return []string{"ret", "verdict", "errno", "in", "out", "ctx"} }
+func memberNames() []string {
+	return []string{"ret", "verdict", "errno", "insns", "in", "out", "ctx"}
+}
 
 func (c *compiler) path(node ast.Node) (operand, error) {
 	root, segments := flatten(node)
@@ -121,6 +123,15 @@ func (c *compiler) member(p place, known []string) (operand, error) {
 			return operand{}, err
 		}
 		return c.result(p, name), nil
+	case "insns":
+		if !c.shape.Counted {
+			return operand{}, c.errorf(p.node, "the instructions of programs of type %s, as this one is loaded and run, are not counted", c.shape.Type)
+		}
+		c.need |= corpus.HaveInsns
+		if err := c.end(p); err != nil {
+			return operand{}, err
+		}
+		return c.insns(p), nil
 	case "in", "out":
 		return c.packet(p, name == "out")
 	case "ctx":
@@ -158,6 +169,17 @@ func (c *compiler) result(p place, name string) operand {
 	get, verdicts := retOf(step), c.shape.Verdicts
 	c.reading(p.name, func(s scope) string { return verdictText(verdicts, get(s)) })
 	return operand{kind: verdict, node: p.node, num: get, plain: step == current}
+}
+
+// insns is how many instructions a step executed.
+func (c *compiler) insns(p place) operand {
+	step := p.step
+	return c.readNumber(p.node, p.name, 0, func(s scope) num {
+		if o := s.outcome(step); o != nil && s.out.Have&corpus.HaveInsns != 0 {
+			return natural(o.Insns)
+		}
+		return num{}
+	})
 }
 
 func retOf(step int) func(s scope) num {

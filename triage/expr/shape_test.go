@@ -13,6 +13,7 @@ import (
 // xdpShape is a target with verdicts, contexts and maps of every sort.
 func xdpShape() *corpus.Shape {
 	return &corpus.Shape{
+		Counted: true,
 		Program: "filter", Type: "xdp", MaxSteps: 4,
 		Verdicts: []corpus.Verdict{
 			{Value: 0, Name: "XDP_ABORTED"},

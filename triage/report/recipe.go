@@ -36,6 +36,7 @@ type TestTarget struct {
 	Invariants                  []string
 	Oracles                     map[string]bool
 	RealHelpers, Faults         bool
+	MaxInsns                    uint64
 }
 
 // Content is an entry of a map.

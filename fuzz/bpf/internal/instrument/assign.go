@@ -77,6 +77,8 @@ func (p *Plan) assignWith(rung Rung, variant Variant, scored Rung, ring int) *as
 			a.probe[i] = -1
 		}
 		a.layout.Size = poisonSize
+	case Count:
+		a.assignCounts(p, rung)
 	default:
 		a.assignProbes(p, rung)
 		a.assignLoops(p, rung)
@@ -223,6 +225,20 @@ func (a *assignment) assignCells(p *Plan, rung Rung) {
 		a.layout.CellEdges = append(a.layout.CellEdges, i)
 	}
 	a.layout.Size = align(a.layout.Cells + 4*len(a.layout.CellEdges))
+}
+
+// assignCounts gives every edge that can have one a counter. Where the verifier's budget
+// does not allow loop counters it has no room for these either.
+func (a *assignment) assignCounts(p *Plan, rung Rung) {
+	for i := range p.edges {
+		a.probe[i] = -1
+		if !rung.loops() || !p.feasible(&p.edges[i], []access{{do: count}}) {
+			continue
+		}
+		a.counter[i] = 4 * len(a.layout.CellEdges)
+		a.layout.CellEdges = append(a.layout.CellEdges, i)
+	}
+	a.layout.Size = align(4 * len(a.layout.CellEdges))
 }
 
 // assignSites lists the uses of maps and gives those that need one a cell.

@@ -8,7 +8,7 @@ package instrument
 // describes: Probes hit bytes, one byte per loop that stays for userspace to set
 // from the counters, padding to 8. Then follow the loop counters and the map sites.
 // In the Trace variant it begins with the sequence counter, the cells of the edges,
-// and then the map sites.
+// and then the map sites. In the Count variant it begins with the cells.
 type Layout struct {
 	// Size is at least 8 and a multiple of 8.
 	Size int
@@ -20,8 +20,9 @@ type Layout struct {
 	Counters int
 	// Sequence is the offset of a u32 that counts passages (Trace only).
 	Sequence int
-	// Cells is the offset of one u32 per entry of CellEdges (Trace only): the value of
+	// Cells is the offset of one u32 per entry of CellEdges (Trace and Count only): the value of
 	// the sequence counter, from 1, when the edge was last passed; 0 when it was not.
+	// In the Count variant it is how often the edge was passed.
 	Cells int
 	// CellEdges holds the index in the Table of the edge of each cell.
 	CellEdges []int

@@ -127,13 +127,14 @@ func runsAlike(t *testing.T, spec *ebpf.CollectionSpec, plain *subject) {
 	eighth := newSubject(t, spec, opts, instrument.Eighth, instrument.Cover)
 	trace := newSubject(t, spec, opts, instrument.Full, instrument.Trace)
 	poisoned := newSubject(t, spec, opts, instrument.Full, instrument.Poison)
+	counted := newSubject(t, spec, opts, instrument.Full, instrument.Count)
 	opts.Unpruned = true
 	full := newSubject(t, spec, opts, instrument.Full, instrument.Cover)
 	rng := seeded(1)
 	edges := map[int]bool{}
 	for _, packet := range packets(rng, 150) {
 		want := plain.run(t, packet)
-		for _, s := range []*subject{pruned, marks, eighth, trace, poisoned, full} {
+		for _, s := range []*subject{pruned, marks, eighth, trace, poisoned, counted, full} {
 			if got := s.run(t, packet); got != want {
 				t.Fatalf("packet %x: plain %.40s, instrumented %.40s", packet, want, got)
 			}

@@ -109,6 +109,9 @@ const (
 	// Poison records nothing but uses of maps, and fills memory that the program has not
 	// written: the variant that shows what depends on it.
 	Poison
+	// Count records how often each edge was passed, and nothing else: the variant from
+	// which it follows how many instructions a run executed.
+	Count
 )
 
 func (v Variant) String() string {
@@ -121,6 +124,8 @@ func (v Variant) String() string {
 		return "compare"
 	case Poison:
 		return "poison"
+	case Count:
+		return "count"
 	}
 	return fmt.Sprintf("Variant(%d)", uint8(v))
 }
