@@ -177,14 +177,15 @@ func (p *Profiler) both(feature int, had, has Rank) Rank {
 		return 0
 	case had != 0 && has != 0:
 		return min(had, has)
-	case p.table.isNearness(feature):
+	case p.table.IsNearness(feature):
 		return far
 	}
 	return Once
 }
 
-// isNearness reports whether a feature says how near a comparison came.
-func (t *Table) isNearness(feature int) bool {
+// IsNearness reports whether a feature of profiles says how near a comparison came to
+// going a way.
+func (t *Table) IsNearness(feature int) bool {
 	feature -= 8 * t.Len()
 	return feature >= 0 && feature%perComparison >= 2
 }
@@ -193,63 +194,6 @@ func (t *Table) isNearness(feature int) bool {
 // below those that all had, so that an input that always has them is preferred, and one
 // that had them once is better than none.
 func (p *Profiler) Profile() Profile { return p.had.Profile() }
-
-// Tally counts features by kind.
-type Tally struct {
-	// Edges are the table's, pruned ones included; Loops buckets of loop counts.
-	Edges, Loops int
-	// Ways are ways that comparisons went, two at most for each, and Near those that
-	// they only came near to.
-	Ways, Near int
-	// Once counts features, nearness left out, that no input had in all its runs.
-	Once int
-}
-
-// Tally counts what r has.
-func (t *Table) Tally(r Ranks) Tally {
-	var n Tally
-	features := make([]byte, t.Len())
-	for bit := range min(len(r), 8*len(features)) {
-		if r[bit] == 0 {
-			continue
-		}
-		features[bit/8] |= 1 << (bit % 8)
-		if bit/8 >= t.Probes {
-			n.Loops++
-		}
-	}
-	n.Edges = t.Count(features)
-	for i, rank := range r {
-		if rank == Once && !t.isNearness(i) {
-			n.Once++
-		}
-	}
-	for at := 8 * t.Len(); at+perComparison <= len(r); at += perComparison {
-		for way := range 2 {
-			switch {
-			case r[at+way] != 0:
-				n.Ways++
-			case r[at+2+way] != 0:
-				n.Near++
-			}
-		}
-	}
-	return n
-}
-
-// Work estimates how much a run did, from its feature vector: an edge counts one, a loop
-// as often as it went round at least. It is the same on every machine, as time is not.
-func (t *Table) Work(features []byte) uint64 {
-	work := uint64(0)
-	for i, b := range features[:min(len(features), t.Probes+len(t.Loops))] {
-		if i < t.Probes {
-			work += uint64(b & 1)
-		} else {
-			work += uint64(b) // the bits are those of powers of two
-		}
-	}
-	return work
-}
 
 func eachBit(features []byte, do func(bit int)) {
 	for i, b := range features {

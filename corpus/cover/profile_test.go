@@ -126,3 +126,21 @@ func TestTally(t *testing.T) {
 		t.Errorf("Work = %d, want 7", got)
 	}
 }
+
+func TestFeatureLabel(t *testing.T) {
+	table := profiled()
+	for i := range table.Edges {
+		table.Edges[i].Func, table.Edges[i].From, table.Edges[i].To, table.Edges[i].Kind = "f", i, i+1, Taken
+	}
+	table.Comparisons[0].Func, table.Comparisons[0].At = "f", 7
+	table.Comparisons[1].Func, table.Comparisons[1].Pos = "f", Pos{File: "src/f.c", Line: 3}
+	for feature, want := range map[int]string{
+		-1: "feature -1", 16: "f: insn 2 -> insn 3 (taken)", 26: "f: insn 1 -> insn 2 (taken), 4 times or more in a row",
+		40: "feature 40", 64: "f: comparison at insn 7 not taken", 71: "f: comparison at f.c:3 near to being taken",
+		72: "feature 72",
+	} {
+		if got := table.FeatureLabel(feature); got != want {
+			t.Errorf("FeatureLabel(%d) = %q, want %q", feature, got, want)
+		}
+	}
+}

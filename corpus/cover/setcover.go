@@ -24,6 +24,9 @@ func (c *Candidate) compare(other *Candidate) int {
 	return cmp.Or(cmp.Compare(c.Size, other.Size), cmp.Compare(c.Work, other.Work), bytes.Compare(c.Data, other.Data))
 }
 
+// Better reports whether c is to be preferred to another one with the same profile.
+func (c *Candidate) Better(than *Candidate) bool { return c.compare(than) < 0 }
+
 // SetCover returns candidates that together have the best rank of each feature that any
 // candidate has. None of them can be left out. The best is first, and their order and
 // choice follow from the set of candidates alone, not from its order.
