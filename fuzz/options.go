@@ -75,6 +75,9 @@ type Options struct {
 	// time; nil means never.
 	Progress      func(Stats)
 	ProgressEvery time.Duration
+	// Panicking is called when a goroutine of the run panics, before the process ends of
+	// it: what the terminal is used for may have to be put in order. Nil does nothing.
+	Panicking func()
 	// Warn is called for what does not end the run, from any goroutine; nil drops it.
 	Warn func(error)
 }
@@ -97,6 +100,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Warn == nil {
 		o.Warn = func(error) {}
+	}
+	if o.Panicking == nil {
+		o.Panicking = func() {}
 	}
 	if o.Known == nil {
 		o.Known = func(string) bool { return false }

@@ -98,8 +98,9 @@ func (r *run) work(ctx context.Context, stop context.CancelCauseFunc) error {
 	errs := make([]error, len(r.workers)+1)
 	for i, w := range r.workers {
 		workers.Go(func() {
+			r.guarded(func() { errs[i] = w.work(ctx) })
 			// Who gets no more executions leaves the others to theirs.
-			if errs[i] = w.work(ctx); errs[i] != nil && !errors.Is(errs[i], errExecs) {
+			if errs[i] != nil && !errors.Is(errs[i], errExecs) {
 				stop(errs[i])
 			}
 		})
@@ -107,18 +108,31 @@ func (r *run) work(ctx context.Context, stop context.CancelCauseFunc) error {
 	// The keeper outlives the workers: what they found last is stored as well.
 	keep, kept := context.WithCancel(context.WithoutCancel(ctx))
 	others.Go(func() {
-		if err := r.keeper.run(keep); err != nil {
+		var err error
+		if r.guarded(func() { err = r.keeper.run(keep) }); err != nil {
 			errs[len(r.workers)] = err
 			stop(err)
 		}
 	})
 	if r.opts.Progress != nil {
-		others.Go(func() { r.progress(keep) })
+		others.Go(func() { r.guarded(func() { r.progress(keep) }) })
 	}
 	workers.Wait()
 	kept()
 	others.Wait()
 	return failure(errs)
+}
+
+// guarded announces a panic of do, which goes on from where it came.
+func (r *run) guarded(do func()) {
+	ended := false
+	defer func() {
+		if !ended {
+			r.opts.Panicking()
+		}
+	}()
+	do()
+	ended = true
 }
 
 // failure returns the first error that is not a reason to end in order.

@@ -19,12 +19,24 @@ func (h *heldLines) add(text string) {
 	h.lines = append(h.lines, text)
 }
 
-// hold keeps what is said back until it is released: something else has the terminal.
-func (u *ui) hold() {
+// hold keeps what is said back until it is released: something else has the terminal,
+// which leave has it give back.
+func (u *ui) hold(leave func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.leave = leave
 	if u.held == nil {
 		u.held = &heldLines{}
+	}
+}
+
+// reclaim has what has the terminal give it back, if anything has.
+func (u *ui) reclaim() {
+	u.mu.Lock()
+	leave := u.leave
+	u.mu.Unlock()
+	if leave != nil {
+		leave()
 	}
 }
 
@@ -32,6 +44,7 @@ func (u *ui) hold() {
 func (u *ui) release() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.leave = nil
 	if u.held == nil {
 		return
 	}

@@ -10,20 +10,30 @@ import (
 
 // progress says every few seconds how a run stands, on the terminal and on disk.
 type progress struct {
-	u      *ui
-	out    *output
-	stop   context.CancelFunc
-	err    error // why the run was stopped
-	last   fuzz.Stats
-	told   bool // last, in a line
-	spoken bool
+	u       *ui
+	out     *output
+	stop    context.CancelFunc
+	err     error // why the run was stopped
+	last    fuzz.Stats
+	seconds int
+	told    bool // last, in a line
+	spoken  bool
 }
 
 func newProgress(u *ui, out *output, stop context.CancelFunc) *progress {
 	return &progress{u: u, out: out, stop: stop}
 }
 
-// tick is called from one goroutine at a time.
+// linesEvery is how many seconds there are from line to line.
+const linesEvery = 3
+
+// second is called every second, from one goroutine at a time.
+func (p *progress) second(s fuzz.Stats) {
+	if p.seconds++; p.seconds%linesEvery == 0 {
+		p.tick(s)
+	}
+}
+
 func (p *progress) tick(s fuzz.Stats) {
 	p.introduce(&s)
 	p.told = p.u.progress("%s", progressLine(&s, rate(&p.last, &s)))

@@ -239,17 +239,23 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		now.Title, now.Started, now.Workers = s.target.Shape().Program, time.Now(), f.workers
 	})
 	publish := newPublisher(board, nameOf(s))
-	watching, err := f.watch.start(u, board)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	watching, err := f.watch.start(ctx, u, watched{board, stop, func(ctx context.Context, _ string) ([]campaign.Blocked, error) {
+		return blockedOf(ctx, s, out.dir)
+	}})
 	if err != nil {
 		return err
 	}
+	defer watching.unshow() // a panic is to be read
 	publish.begin(s, out, &opts)
-	err = f.watched(ctx, u, s, out, opts, publish)
+	opts.Panicking = u.reclaim
+	err = f.watched(ctx, u, s, out, opts, publish, watching)
 	return cmp.Or(err, watching.Close())
 }
 
 // watched runs the engine and says what it does and what came of it.
-func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options, publish *publisher) error {
+func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options, publish *publisher, watching *watching) error {
 	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
 	opts.Keep = out.corpus.Add
 	opts.Report = out.report
@@ -258,12 +264,14 @@ func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	progress := newProgress(u, out, cancel)
+	opts.ProgressEvery = time.Second
 	out.live = s.target.LiveReport
-	opts.Progress = func(s fuzz.Stats) { publish.tick(s); progress.tick(s) }
+	opts.Progress = func(s fuzz.Stats) { publish.tick(s); progress.second(s) }
 	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
 		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
 	result, err := fuzz.Run(ctx, s.target, opts)
 	publish.end(result, stateAfter(err), err)
+	watching.unshow()
 	if result != nil && (err == nil || result.Stats.Execs > 0) {
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)

@@ -33,6 +33,7 @@ type ui struct {
 	// noted is told what is said, but for progress; nil where nobody wants to know.
 	noted func(text string, warning bool)
 	held  *heldLines // nil unless something else has the terminal
+	leave func()     // has it give the terminal back; nil where nothing has it
 }
 
 func (u *ui) say(format string, args ...any) { u.tell(fmt.Sprintf(format, args...), false) }

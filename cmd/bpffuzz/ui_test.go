@@ -84,13 +84,16 @@ func TestProgressIsSaidOnce(t *testing.T) {
 		"with a finding more": {func(s *fuzz.Stats) { s.Findings++ }, false},
 		"nothing said as yet": {func(s *fuzz.Stats) { *s = fuzz.Stats{} }, false},
 	} {
-		p := &progress{last: tick}
+		p := &progress{last: tick, told: true}
 		now := tick
 		if test.change(&now); now.Elapsed == 0 {
 			p.last = fuzz.Stats{}
 		}
 		if got := p.said(&now); got != test.said {
 			t.Errorf("%s: said %t, want %t", name, got, test.said)
+		}
+		if p.told = false; p.said(&now) {
+			t.Errorf("%s: said, while a screen had the terminal", name)
 		}
 	}
 }

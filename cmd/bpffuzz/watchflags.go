@@ -16,6 +16,7 @@ import (
 type watchFlags struct {
 	metrics   string // address
 	tokenFile string
+	noTUI     bool
 
 	token string // once checked
 }
@@ -24,6 +25,7 @@ func (f *watchFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus under /metrics at this `address`, such as 127.0.0.1:9464")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with a token that those who ask over HTTP have to know; without it only this machine is answered")
+	flags.BoolVar(&f.noTUI, "no-tui", false, "write plain lines on a terminal too, instead of showing a screen")
 	_ = cmd.MarkFlagFilename("token-file")
 }
 
@@ -56,13 +58,27 @@ type watching struct {
 	u       *ui
 	board   *campaign.Board
 	servers []*serve.Server
+	shown   *shown // nil without a screen
 }
 
-// start lets them watch what is on the board, until it is closed.
-func (f *watchFlags) start(u *ui, board *campaign.Board) (*watching, error) {
+// watched is what they watch.
+type watched struct {
+	board *campaign.Board
+	// stop has it end in order.
+	stop context.CancelFunc
+	// blocked tells what no input of a target gets past, while it is being fuzzed.
+	blocked func(ctx context.Context, target string) ([]campaign.Blocked, error)
+}
+
+// start lets them watch until it is closed.
+func (f *watchFlags) start(ctx context.Context, u *ui, what watched) (*watching, error) {
+	board := what.board
 	w := &watching{u: u, board: board}
 	if err := w.serve(f); err != nil {
 		return nil, errors.Join(err, w.Close())
+	}
+	if !f.noTUI {
+		w.shown = show(ctx, u, what)
 	}
 	u.note(func(text string, warning bool) {
 		board.Update(func(s *campaign.Status) {
@@ -94,6 +110,7 @@ const closing = 2 * time.Second
 
 // Close says that nothing more is going to come, and ends what start began.
 func (w *watching) Close() error {
+	w.unshow()
 	w.u.note(nil)
 	w.board.Update(func(s *campaign.Status) { s.Ended = true })
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
@@ -104,3 +121,6 @@ func (w *watching) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// unshow ends the screen: what is said from now on is written in lines.
+func (w *watching) unshow() { w.shown.Close() }

@@ -66,12 +66,24 @@ func Start(ctx context.Context, opts Options) (*Screen, error) {
 	// Profiles are not left to be found out: under tmux that would run a command.
 	s.program = tea.NewProgram(s.model, tea.WithInput(opts.Input), tea.WithOutput(opts.Output), tea.WithColorProfile(profile),
 		tea.WithoutSignalHandler(), tea.WithFPS(10))
-	s.others.Go(func() { s.follow(ctx) })
+	s.others.Go(func() { s.guarded(func() { s.follow(ctx) }) })
 	if opts.Blocked != nil {
-		s.others.Go(func() { s.answer(ctx) })
+		s.others.Go(func() { s.guarded(func() { s.answer(ctx) }) })
 	}
 	go s.run()
 	return s, nil
+}
+
+// guarded gives the terminal back when do panics, before the process ends of it.
+func (s *Screen) guarded(do func()) {
+	ended := false
+	defer func() {
+		if !ended {
+			s.program.Kill()
+		}
+	}()
+	do()
+	ended = true
 }
 
 func (s *Screen) run() {
