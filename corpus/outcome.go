@@ -29,6 +29,8 @@ const (
 	HaveEvents
 	// HaveInsns is how many instructions of the program each step executed, and Outcome.Lines.
 	HaveInsns
+	// HaveFill is how full maps are after the last step.
+	HaveFill
 )
 
 // StepOutcome is what one step gave.
@@ -80,9 +82,21 @@ type Outcome struct {
 	Cover []byte
 	// Trace lists indices of edges in the order in which they were last passed.
 	Trace []int
+	// Fill has an element for each map that gets full, in the order of Shape.Maps.
+	Fill []MapFill
 	// Lines are the source lines on which most instructions were executed, over all steps,
 	// those with the most first. There is at least one where there are instructions.
 	Lines []LineCost
+}
+
+// MapFill is how full a map is after a run.
+type MapFill struct {
+	Map string
+	// Entries are in it, Start were when the run began, those that the input brings among
+	// them.
+	Entries, Start int
+	// Max is how many it takes; there is no room for more.
+	Max int
 }
 
 // LineCost is how many instructions were executed on a source line.

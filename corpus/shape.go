@@ -145,6 +145,9 @@ type MapShape struct {
 	// Fuzz says which initial entries inputs bring themselves; nil where that was not
 	// asked for.
 	Fuzz *MapFuzz
+	// MaxEntries is how many entries it takes where it gets full; 0 where it has all of
+	// them from the start, or removes others to make room.
+	MaxEntries int
 	// Lasting says why the contents cannot be put back ("order of an LRU", "timers");
 	// "" when they can. Such maps are recreated before a failure is confirmed.
 	Lasting string

@@ -222,5 +222,6 @@ func copyOutcome(out *corpus.Outcome) *corpus.Outcome {
 	kept.Cover = bytes.Clone(out.Cover)
 	kept.Trace = slices.Clone(out.Trace)
 	kept.Lines = slices.Clone(out.Lines)
+	kept.Fill = slices.Clone(out.Fill)
 	return &kept
 }

@@ -69,6 +69,8 @@ func builtins() []builtin {
 			name: "headroom", on: isDetermined,
 			fits: func(s *corpus.Shape) bool { return s.Poison&corpus.OtherHeadroom != 0 && givesFrames(s) }, relation: newHeadroom,
 		},
+		{name: MapFull, fits: fills, oracle: newMapFull},
+		{name: MapLeak, fits: fills, relation: newMapLeak},
 		{name: "past-total-length", fits: givesFrames, relation: newPadding},
 		{name: "linear-frags", fits: func(s *corpus.Shape) bool { return s.Pieces }, relation: newPieces},
 	}

@@ -192,7 +192,7 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 	out := &e.result
 	*out = corpus.Outcome{
 		Have:  corpus.HaveRet | corpus.HavePacket | corpus.HaveCover | corpus.HaveDuration | want&(corpus.HaveMaps|corpus.HaveContext),
-		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0], Events: out.Events[:0], Lines: out.Lines[:0],
+		Steps: out.Steps[:len(in.Steps)], Trace: out.Trace[:0], Events: out.Events[:0], Lines: out.Lines[:0], Fill: out.Fill[:0],
 	}
 	if err := e.ears.listen(e.target, want); err != nil {
 		return nil, err
@@ -222,6 +222,12 @@ func (e *executor) Alone(_ context.Context, in *corpus.Input, want corpus.Have) 
 		}
 	}
 	out.Cover, out.Maps = e.Cover(), inst.state
+	if want&corpus.HaveFill != 0 {
+		if out.Fill, err = inst.state.fill(out.Fill, e.target.shape); err != nil {
+			return nil, err
+		}
+		out.Have |= corpus.HaveFill
+	}
 	if want&corpus.HaveInsns != 0 {
 		if err := e.countAlone(in, out); err != nil {
 			return nil, err

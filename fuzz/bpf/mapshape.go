@@ -89,6 +89,9 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 		Lasting:   kind.lasting,
 		Keys:      initialKeys(m),
 	}
+	if getsFull(m.Type) {
+		shape.MaxEntries = int(m.MaxEntries)
+	}
 	if m.Key != nil && sizeOf(m.Key) == int64(m.KeySize) {
 		shape.Key = flatten(m.Key, shape.KeySize)
 	}

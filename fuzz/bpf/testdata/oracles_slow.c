@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
-// Programs that take too long for some packets, too many entries of a map, and the same
-// mended (the name ends in _clean). Built by:
+// A program that takes too long for some packets, and the same mended (the name ends in
+// _clean). Built by:
 // clang-22 -O2 -g -target bpf -mcpu=v3 -ffile-prefix-map=$PWD=. -fdebug-compilation-dir=. -c oracles_slow.c -o oracles_slow.o
 // llvm-strip-22 --strip-debug oracles_slow.o
 typedef unsigned char __u8;
