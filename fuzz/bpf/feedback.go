@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 const (
@@ -102,7 +103,7 @@ func (t *Target) addFeedback(names []string) error {
 	for _, name := range names {
 		m := t.spec.Maps[name]
 		if m == nil {
-			return fmt.Errorf("feedback map: program %q uses no map %q; %s", t.program, name, neighbours(name, mapOrder(t.spec)))
+			return fmt.Errorf("feedback map: program %q uses no map %q; %s", t.program, name, strict.Neighbours(name, mapOrder(t.spec)))
 		}
 		feed, err := newFeedbackMap(name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, t.machine.cpus)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // encodeFields writes a context by the names of its fields ("mark", "cb[0]", or a
@@ -44,7 +45,7 @@ func encodeField(dst []byte, fields []corpus.Field, at, what, name string, v any
 		for i, f := range fields {
 			names[i] = f.Name
 		}
-		return fail(at, what, "has no field %q that an input may set; %s", name, neighbours(name, names))
+		return fail(at, what, "has no field %q that an input may set; %s", name, strict.Neighbours(name, names))
 	}
 	f := fields[i]
 	path := what + "." + name

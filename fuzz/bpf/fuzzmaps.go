@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 const (
@@ -61,7 +62,7 @@ func (t *Target) fuzzable(name, at string) (*corpus.MapShape, error) {
 	what := "fuzz_maps." + name
 	switch {
 	case spec == nil:
-		return nil, fail(at, "fuzz_maps", "the program uses no map %q; %s", name, neighbours(name, mapOrder(t.spec)))
+		return nil, fail(at, "fuzz_maps", "the program uses no map %q; %s", name, strict.Neighbours(name, mapOrder(t.spec)))
 	case strings.HasPrefix(name, "."):
 		return nil, fail(at, what, "is a section of global data: set what is in it by name under variables")
 	case i < 0:
@@ -154,14 +155,14 @@ func (p *boundedPart) bound(v any) ([]corpus.Field, error) {
 	if !ok || isRange(named) && !p.has("min") && !p.has("max") {
 		named = map[string]any{whole: v}
 		if !p.has(whole) {
-			return nil, fail(p.at, p.what, "takes bounds by field, as {state: {min: 0, max: 5}}; %s", neighbours("", p.names()))
+			return nil, fail(p.at, p.what, "takes bounds by field, as {state: {min: 0, max: 5}}; %s", strict.Neighbours("", p.names()))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		i := slices.IndexFunc(fields, func(f corpus.Field) bool { return f.Name == name })
 		if i < 0 {
 			_, at := unlocate(named[name])
-			return nil, fail(cmp.Or(at, p.at), p.what, "has no field %q that an input may choose; %s", name, neighbours(name, p.names()))
+			return nil, fail(cmp.Or(at, p.at), p.what, "has no field %q that an input may choose; %s", name, strict.Neighbours(name, p.names()))
 		}
 		if err := p.boundField(&fields[i], named[name]); err != nil {
 			return nil, err
@@ -284,8 +285,8 @@ func (p *boundedPart) parse(f *corpus.Field, v any, path string) (uint64, error)
 
 // locateAt says where the bound is where an error does not say where the value is.
 func locateAt(err error, at string) error {
-	if e, ok := err.(*valueError); ok && e.at == "" {
-		e.at = at
+	if e, ok := err.(*strict.Error); ok && e.At == "" {
+		e.At = at
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // MapContents are initial contents by name of the map.
@@ -45,7 +47,7 @@ type encodedItem struct {
 func encodeMaps(spec *ebpf.CollectionSpec, contents MapContents) ([]encodedMap, error) {
 	for _, name := range slices.Sorted(maps.Keys(contents)) {
 		if spec.Maps[name] == nil {
-			return nil, fail(itemsAt(contents[name]), "maps", "the object has no map %q; %s", name, neighbours(name, mapOrder(spec)))
+			return nil, fail(itemsAt(contents[name]), "maps", "the object has no map %q; %s", name, strict.Neighbours(name, mapOrder(spec)))
 		}
 	}
 	var out []encodedMap
@@ -79,15 +81,15 @@ func itemsAt(items []MapItem) string {
 
 // locate says which item an error is about: by line, or by number without a file.
 func locate(err error, at string, i int) error {
-	e, ok := err.(*valueError)
+	e, ok := err.(*strict.Error)
 	if !ok {
 		return err
 	}
-	if e.at == "" {
-		e.at = at
+	if e.At == "" {
+		e.At = at
 	}
-	if e.at == "" {
-		e.at = fmt.Sprintf("item %d", i)
+	if e.At == "" {
+		e.At = fmt.Sprintf("item %d", i)
 	}
 	return e
 }
@@ -242,7 +244,7 @@ func checkProgram(spec *ebpf.CollectionSpec, name, at, what string) error {
 	if spec.Programs[name] != nil {
 		return nil
 	}
-	return fail(at, what, "the object has no program %q; %s", name, neighbours(name, slices.Collect(maps.Keys(spec.Programs))))
+	return fail(at, what, "the object has no program %q; %s", name, strict.Neighbours(name, slices.Collect(maps.Keys(spec.Programs))))
 }
 
 // setContents adds encoded contents to those that the object gives its maps; an
@@ -292,7 +294,7 @@ func setTailCalls(spec *ebpf.CollectionSpec, calls map[string]map[uint32]string,
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
 		m, at := spec.Maps[name], places["tail_calls."+name]
 		if m == nil {
-			return fail(at, "tail_calls", "the object has no map %q; %s", name, neighbours(name, mapOrder(spec)))
+			return fail(at, "tail_calls", "the object has no map %q; %s", name, strict.Neighbours(name, mapOrder(spec)))
 		}
 		if m.Type != ebpf.ProgramArray {
 			return fail(at, "tail_calls", "map %q is of kind %s, not prog_array", name, kindOf(m.Type).name)

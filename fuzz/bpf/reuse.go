@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // MapRef says which map of the kernel is meant: "id:N", "pinned:PATH" or
@@ -124,7 +125,7 @@ func (t *Target) reuse(refs map[string]MapRef) (err error) {
 		t.reused[name] = m
 		spec := t.spec.Maps[name]
 		if spec == nil {
-			return fmt.Errorf("reusing a map: program %q uses no map %q; %s", t.program, name, neighbours(name, mapOrder(t.spec)))
+			return fmt.Errorf("reusing a map: program %q uses no map %q; %s", t.program, name, strict.Neighbours(name, mapOrder(t.spec)))
 		}
 		if err := t.takeOver(name, spec, m); err != nil {
 			return err

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 var errNoInteger = errors.New("not an integer")
@@ -89,7 +91,7 @@ func enumOf(t *btf.Enum, bits int, text string) (uint64, error) {
 	}
 	n, err := parseInteger(text, bits, !t.Signed, t.Signed)
 	if errors.Is(err, errNoInteger) {
-		return 0, fmt.Errorf("enum %s has no constant %q; %s", t.Name, text, neighbours(text, names))
+		return 0, fmt.Errorf("enum %s has no constant %q; %s", t.Name, text, strict.Neighbours(text, names))
 	}
 	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // maxTargetFile bounds the size of a target file in bytes. Sixty thousand map
@@ -90,7 +91,7 @@ func ReadTargetFile(path string) (*TargetFile, error) {
 // ParseTargetFile reads the text of a target file. Path is for error messages and
 // the base of relative paths.
 func ParseTargetFile(path string, text []byte) (*TargetFile, error) {
-	root, err := parseYAML(path, text)
+	root, err := strict.Parse(path, text)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +99,8 @@ func ParseTargetFile(path string, text []byte) (*TargetFile, error) {
 	if root == nil {
 		return t, nil // an empty file, or comments only
 	}
-	r := yamlReader{file: path}
-	if err := r.object(root, "", t.keys(&r)); err != nil {
+	r := yamlReader{strict.Reader{File: path}}
+	if err := r.Object(root, "", t.keys(&r)); err != nil {
 		return nil, err
 	}
 	return t, nil

@@ -113,7 +113,7 @@ func TestTargetFileErrors(t *testing.T) {
 		{"invariant twice", "invariants: [{name: a, expr: b},{name: a, expr: c}]\n", `t.yaml:1: invariants[1]: the name "a" is given twice`},
 		{"steps", "max_steps: 2000\n", "t.yaml:1: max_steps: takes a number from 0 to 1024"},
 		{"oracle", "oracles: {a: maybe}\n", "t.yaml:1: oracles.a: takes on or off"},
-		{"documents", "object: a\n---\nobject: b\n", "t.yaml: has several documents; write one target to a file"},
+		{"documents", "object: a\n---\nobject: b\n", "t.yaml: has several documents; write one to a file"},
 		{"alias", "variables: {a: &x 1, b: *x}\n", "t.yaml:1: anchors, aliases and tags are not supported: write the value out"},
 		{"tag", "variables: {a: !!int 1}\n", "t.yaml:1: anchors, aliases and tags are not supported: write the value out"},
 		{"deep brackets", "contexts: " + strings.Repeat("[", 100000), "t.yaml:1: nests deeper than 64 levels"},

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // Located is a value that knows where it was written, so that an error about it
@@ -24,25 +26,6 @@ type Located struct {
 	// Value is a string, a []any or a map[string]any, whose elements are Located.
 	Value any
 }
-
-// valueError says what is wrong with a value and where it is.
-type valueError struct {
-	at, path string
-	err      error
-}
-
-func (e *valueError) Error() string {
-	out := e.err.Error()
-	if e.path != "" {
-		out = e.path + ": " + out
-	}
-	if e.at != "" {
-		out = e.at + ": " + out
-	}
-	return out
-}
-
-func (e *valueError) Unwrap() error { return e.err }
 
 // unlocate returns the value inside v and where it was written.
 func unlocate(v any) (inner any, at string) {
@@ -57,7 +40,7 @@ func unlocate(v any) (inner any, at string) {
 
 // fail makes an error about the value at path.
 func fail(at, path, format string, args ...any) error {
-	return &valueError{at: at, path: path, err: fmt.Errorf(format, args...)}
+	return strict.Fail(at, path, format, args...)
 }
 
 // encode writes a value as the size bytes of a C type. Typ is nil where the object
@@ -208,7 +191,7 @@ func (e *encoder) member(dst []byte, members []member, path, name string, v any)
 		if _, here := unlocate(v); here != "" {
 			at = here
 		}
-		return fail(at, path, "has no member %q; %s", head, neighbours(head, memberNames(members)))
+		return fail(at, path, "has no member %q; %s", head, strict.Neighbours(head, memberNames(members)))
 	}
 	path = joinName(path, head)
 	if nested {

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // native writes integers in the machine's order, and []byte as they are.
@@ -254,7 +255,7 @@ func TestNeighbours(t *testing.T) {
 		{"MARK", []string{"mark"}, "did you mean mark?"},
 		{strings.Repeat("x", 1000), []string{"mark"}, "known are mark"},
 	} {
-		if got := neighbours(tt.name, tt.known); got != tt.want {
+		if got := strict.Neighbours(tt.name, tt.known); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpffuzz/bpffuzz/fuzz/internal/strict"
 )
 
 // variable is a constant or a global variable of an object.
@@ -56,7 +58,7 @@ func setVariables(spec *ebpf.CollectionSpec, values map[string]any) error {
 		_, at := unlocate(values[name])
 		switch {
 		case !ok:
-			return fail(at, "variables", "the object has no variable %q; %s", name, neighbours(name, slices.Collect(maps.Keys(known))))
+			return fail(at, "variables", "the object has no variable %q; %s", name, strict.Neighbours(name, slices.Collect(maps.Keys(known))))
 		case v.declared > 1:
 			return fail(at, what, "%d static variables have this name: rename the one that is meant", v.declared)
 		case !v.fits(spec.Maps[v.section]):

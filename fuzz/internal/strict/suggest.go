@@ -1,4 +1,4 @@
-package bpf
+package strict
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// neighbours names, for an error message, what may have been meant by a name that
+// Neighbours names, for an error message, what may have been meant by a name that
 // does not exist: the closest ones, or all of them where none is close.
-func neighbours(name string, known []string) string {
+func Neighbours(name string, known []string) string {
 	if len(known) == 0 {
 		return "there are none"
 	}
