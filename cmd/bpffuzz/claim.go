@@ -78,8 +78,12 @@ type owner struct {
 	Config string `json:"config,omitempty"`
 }
 
-func newOwner(s *subject, f *targetFlags) (o owner, err error) {
-	o = owner{Program: s.target.Shape().Program, Type: s.target.Shape().Type, Object: s.path}
+func newOwner(s *subject, f *targetFlags) (owner, error) {
+	return f.ownerOf(s.path, s.target.Shape().Program, s.target.Shape().Type)
+}
+
+func (f *targetFlags) ownerOf(path, program, kind string) (o owner, err error) {
+	o = owner{Program: program, Type: kind, Object: path}
 	if f.config != "" {
 		if o.Config, err = filepath.Abs(f.config); err != nil {
 			return o, fmt.Errorf("naming target file %s: %w", f.config, err)
@@ -88,9 +92,9 @@ func newOwner(s *subject, f *targetFlags) (o owner, err error) {
 	if f.kernel.loaded() {
 		return o, nil
 	}
-	b, err := os.ReadFile(s.path)
+	b, err := os.ReadFile(path)
 	if err == nil {
-		o.Object, err = filepath.Abs(s.path)
+		o.Object, err = filepath.Abs(path)
 	}
 	sum := sha256.Sum256(b)
 	o.Hash = hex.EncodeToString(sum[:])

@@ -52,7 +52,10 @@ func replayCommand(f *targetFlags) string {
 
 // withFinding puts a finding's directory into a command of replayCommand.
 func withFinding(command, path string) string {
-	return strings.TrimSuffix(command, "FINDING") + report.ShellWord(path)
+	if before, ok := strings.CutSuffix(command, "FINDING"); ok {
+		return before + report.ShellWord(path)
+	}
+	return command // of a finding without an input
 }
 
 // program is how the command was called, as far as that works again: a name that

@@ -125,7 +125,7 @@ func (o *output) closeJournal(clean bool) error {
 // avoided returns the inputs that are known to end runs.
 func (o *output) avoided() (all []*corpus.Input) {
 	for _, key := range o.findings.Keys() {
-		if !triage.IsFatal(key) {
+		if !triage.HasNoRun(key) {
 			continue
 		}
 		if in, err := corpus.ReadFile(filepath.Join(o.findings.Path(key), "input")); err == nil {

@@ -25,6 +25,9 @@ func (f *findingsFlags) checkAgain(ctx context.Context, u *ui, dir *findingsDir,
 		return nil
 	}
 	s, err := f.load(u, longest(inputs))
+	if stillRejected(err, all) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,10 @@ func (r *replayer) check(ctx context.Context, s *report.Status, one named) error
 	shape := r.subject.target.Shape()
 	if s.Program != shape.Program || s.Type != shape.Type {
 		s.State, s.Detail = report.Unchecked, fmt.Sprintf("it is about %s (%s), not %s (%s): choose its program with -p, or its object", s.Program, s.Type, shape.Program, shape.Type)
+		return nil
+	}
+	if s.Kind == triage.Rejected {
+		s.State, s.Runs = report.Fixed, 1 // it was loaded
 		return nil
 	}
 	if s.Kind == triage.Fatal {

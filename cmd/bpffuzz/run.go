@@ -169,7 +169,7 @@ func (f *runFlags) run(ctx context.Context, u *ui, args []string) error {
 	f.how, f.keeping = f.executor, cmp.Or(f.state, f.file.State)
 	subject, err := f.load(u, 0)
 	if err != nil {
-		return err
+		return f.asFinding(u, err)
 	}
 	if err := sayVerified(u, subject.target); err != nil {
 		return err

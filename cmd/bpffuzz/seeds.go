@@ -24,7 +24,7 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 	seeds := &seeds{u: u, shape: s.target.Shape(), avoid: out.avoided()}
 	warn := func(err error) { u.warn("%v", err) }
 	for _, key := range out.findings.Keys() {
-		if in, err := corpus.ReadFile(filepath.Join(out.findings.Path(key), "input")); err == nil && !triage.IsFatal(key) {
+		if in, err := corpus.ReadFile(filepath.Join(out.findings.Path(key), "input")); err == nil && !triage.HasNoRun(key) {
 			seeds.add(named{name: "finding " + key, in: in})
 		}
 	}

@@ -35,7 +35,7 @@ func (t *Target) TryCount() error {
 
 func (t *Target) explainCount(err error) error {
 	if _, rejected := errors.AsType[*RejectedError](err); rejected {
-		return fmt.Errorf("counting instructions: the kernel does not accept program %q with counters on its edges: leave out limits on instructions: %w", t.program, err)
+		return fmt.Errorf("counting instructions: the kernel does not accept program %q with counters on its edges: leave out limits on instructions", t.program)
 	}
 	return err
 }

@@ -22,7 +22,17 @@ const logTail = 8
 // log. It unwraps to the library's error, an *ebpf.VerifierError where there is a log.
 type RejectedError struct {
 	Program string
-	Err     error
+	// Type is the program's kind as bpftool prints it, "" where that is not known.
+	Type string
+	Err  error
+}
+
+// Log returns the verifier's log line by line, nil where the kernel gave none.
+func (e *RejectedError) Log() []string {
+	if v, ok := errors.AsType[*ebpf.VerifierError](e.Err); ok {
+		return v.Log
+	}
+	return nil
 }
 
 func (e *RejectedError) Unwrap() error { return e.Err }
@@ -66,7 +76,7 @@ func (t *Target) explain(err error) error {
 	}
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) || isRejection(err) {
-		return &RejectedError{Program: t.program, Err: err}
+		return &RejectedError{Program: t.program, Type: t.row.kind, Err: err}
 	}
 	return fmt.Errorf("loading program %q: %w", t.program, err)
 }

@@ -81,7 +81,7 @@ func Verify(obj *Object, opts Options, budget float64) (*Verified, error) {
 	}
 	t, err := NewTarget(obj, opts)
 	if rejected, ok := errors.AsType[*RejectedError](err); ok {
-		v.Findings, err = append(v.Findings, rejected.finding()), nil
+		v.Findings, err = append(v.Findings, rejected.Finding()), nil
 	}
 	if t != nil && err == nil {
 		err = t.verify(v, budget)
@@ -105,8 +105,8 @@ func (t *Target) Verified() (*Verified, error) {
 	return v, t.inLab(func() error { return t.verify(v, 0) })
 }
 
-// finding is the rejection of a program as it is.
-func (e *RejectedError) finding() LoadFinding {
+// Finding is the rejection of a program as it is.
+func (e *RejectedError) Finding() LoadFinding {
 	f := LoadFinding{Kind: "load", Program: e.Program, Variant: "plain"}
 	cause := e.Err
 	if v, ok := errors.AsType[*ebpf.VerifierError](e.Err); ok {

@@ -51,11 +51,11 @@ func TestRejectionIsFinding(t *testing.T) {
 		"func#0 @0", "0: R1=ctx() R10=fp0", "; return *p; @ a.c:3", "0: (71) r0 = *(u8 *)(r2 +0)", "R2 !read_ok",
 		"verification time 48 usec", "processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0",
 	}
-	f := (&RejectedError{Program: "p", Err: &ebpf.VerifierError{Cause: unix.EACCES, Log: log}}).finding()
+	f := (&RejectedError{Program: "p", Err: &ebpf.VerifierError{Cause: unix.EACCES, Log: log}}).Finding()
 	if f.Kind != "load" || f.Program != "p" || !strings.HasSuffix(f.Title, "permission denied: R2 !read_ok") || !slices.Equal(f.Lines, log[2:5]) {
 		t.Errorf("%+v", f)
 	}
-	if f := (&RejectedError{Program: "p", Err: errors.New("no log")}).finding(); f.Title != "the kernel rejects the program: no log" || len(f.Lines) != 0 {
+	if f := (&RejectedError{Program: "p", Err: errors.New("no log")}).Finding(); f.Title != "the kernel rejects the program: no log" || len(f.Lines) != 0 {
 		t.Errorf("%+v", f)
 	}
 }
