@@ -6,11 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // FileHeader is the first line of a file of Go's fuzz engine.
@@ -55,6 +56,13 @@ func FileName(contents []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// IsFileName reports whether a name is one that FileName may give. Files with others were
+// named by hand.
+func IsFileName(name string) bool {
+	_, err := hex.DecodeString(name)
+	return err == nil && len(name) == 16
+}
+
 // ReadFile reads one corpus file.
 func ReadFile(path string) (*Input, error) {
 	b, err := readBounded(path)
@@ -68,141 +76,34 @@ func ReadFile(path string) (*Input, error) {
 	return in, nil
 }
 
-func readBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+func readBounded(path string) ([]byte, error) { return appendFile(nil, path) }
+
+// appendFile appends the contents of a regular file of at most maxFile bytes to b.
+func appendFile(b []byte, path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would wait for a writer
 	if err != nil {
-		return nil, err
+		return b, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return b, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("reading corpus file %s: not a regular file of at most %d bytes", path, maxFile)
+		return b, fmt.Errorf("reading corpus file %s: not a regular file of at most %d bytes", path, maxFile)
 	}
-	return os.ReadFile(path)
-}
-
-// Dir is a directory of corpus files. It is safe for concurrent use by goroutines
-// and processes: files appear whole, under a name that follows from their contents.
-type Dir struct{ path string }
-
-// OpenDir opens a corpus directory, which is made if it is missing, and checks that it can be
-// written.
-func OpenDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("making corpus directory %s: %w; choose another with -o", path, err)
-	}
-	probe, err := os.CreateTemp(path, tempPattern)
-	if err != nil {
-		return nil, fmt.Errorf("writing to corpus directory %s: %w; choose another with -o", path, err)
-	}
-	return &Dir{path: path}, errors.Join(probe.Close(), os.Remove(probe.Name()))
-}
-
-const tempPattern = ".tmp-*"
-
-// Path returns the directory's path.
-func (d *Dir) Path() string { return d.path }
-
-// Load calls add with every input in the directory, in order of file name. A file
-// that cannot be read as an input, or whose name is a hash of other contents, is moved
-// to the directory "corrupt" beside this one and reported to warn.
-func (d *Dir) Load(add func(*Input), warn func(error)) error {
-	names, err := os.ReadDir(d.path)
-	if err != nil {
-		return fmt.Errorf("reading corpus directory %s: %w", d.path, err)
-	}
-	for _, entry := range names {
-		if entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
-			continue
+	b = slices.Grow(b, int(info.Size())+1)
+	for { // once, unless somebody writes: a read that leaves room has come to the end
+		n, err := f.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF || err == nil && len(b) < cap(b):
+			return b, nil
+		case err != nil:
+			return b, err
+		case len(b) > maxFile:
+			return b, fmt.Errorf("reading corpus file %s: it grows beyond %d bytes", path, maxFile)
 		}
-		in, err := d.read(entry.Name())
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process took it away
-		}
-		if err != nil {
-			warn(d.setAside(entry.Name(), err))
-			continue
-		}
-		add(in)
+		b = slices.Grow(b, len(b))
 	}
-	return nil
-}
-
-func (d *Dir) read(name string) (*Input, error) {
-	path := filepath.Join(d.path, name)
-	b, err := readBounded(path)
-	if err != nil {
-		return nil, err
-	}
-	if isHash(name) && FileName(b) != name {
-		return nil, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name", path)
-	}
-	in, err := UnmarshalFile(b)
-	if err != nil {
-		return nil, fmt.Errorf("corpus file %s is corrupted: %w", path, err)
-	}
-	return in, nil
-}
-
-func isHash(name string) bool {
-	_, err := hex.DecodeString(name)
-	return err == nil && len(name) == 16
-}
-
-func (d *Dir) corrupt() string { return filepath.Join(filepath.Dir(d.path), "corrupt") }
-
-// setAside moves a file away that is not good for a reason, and returns the reason
-// with what became of the file.
-func (d *Dir) setAside(name string, reason error) error {
-	err := os.MkdirAll(d.corrupt(), 0o755)
-	if err == nil {
-		err = os.Rename(filepath.Join(d.path, name), filepath.Join(d.corrupt(), name))
-	}
-	if err != nil {
-		return fmt.Errorf("%w; it is left out and stays, as it cannot be moved: %w", reason, err)
-	}
-	return fmt.Errorf("%w; it was moved to %s", reason, d.corrupt())
-}
-
-// Add writes inputs, each to a file of its own, and returns when files and
-// directory are on stable storage. An input that is there already costs nothing.
-func (d *Dir) Add(inputs ...*Input) error {
-	wrote := false
-	for _, in := range inputs {
-		b := MarshalFile(in)
-		path := filepath.Join(d.path, FileName(b))
-		if _, err := os.Stat(path); err == nil {
-			continue
-		}
-		if err := writeFile(path, b); err != nil {
-			return fmt.Errorf("writing corpus file %s: %w", path, err)
-		}
-		wrote = true
-	}
-	if !wrote {
-		return nil
-	}
-	return syncDir(d.path)
-}
-
-// writeFile makes path appear with its whole contents or not at all.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -18,7 +18,9 @@ import (
 // exportFlags are the flags of export.
 type exportFlags struct {
 	targetFlags
-	to, finding string
+	to, raw, pcap string
+	payload       bool // of pcap
+	finding       string
 }
 
 // errPasses says that a finding fails no more, or not as it did.

@@ -147,3 +147,15 @@ func asSequence(path string, all []named) []named {
 	}
 	return []named{{name: path, in: in, frames: frames}}
 }
+
+// globQuote makes a pattern of a path that stands for it alone.
+func globQuote(path string) string {
+	var quoted []byte
+	for i := range len(path) {
+		if c := path[i]; c == '*' || c == '?' || c == '[' || c == '\\' {
+			quoted = append(quoted, '\\')
+		}
+		quoted = append(quoted, path[i])
+	}
+	return string(quoted)
+}

@@ -37,14 +37,15 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 	}
 	given := len(seeds.inputs)
 	for i, path := range append(append([]string(nil), f.seeds...), f.file.Seeds...) {
-		all, err := readInputs(path, warn)
-		if err != nil && i >= len(f.seeds) {
-			err = fmt.Errorf("%s: seeds: %w", f.file.SeedAt(i-len(f.seeds)), err)
+		g := &gatherer{warn: warn, noFatal: true}
+		all := slices.Collect(g.each([]string{path}))
+		if g.err != nil && i >= len(f.seeds) {
+			g.err = fmt.Errorf("%s: seeds: %w", f.file.SeedAt(i-len(f.seeds)), g.err)
 		}
-		if err != nil {
-			return nil, err
+		if g.err != nil {
+			return nil, g.err
 		}
-		noteRaw(u, path, all)
+		g.say(u)
 		all = unwrapped(u, path, seeds.shape, all)
 		u.detail("%s: %s", path, count(len(all), "seed"))
 		seeds.addAll(all)

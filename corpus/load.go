@@ -1,0 +1,122 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Load calls add with every input in the directory, in order of file name. Files are
+// read by several goroutines, add and warn are called from the caller's. A file that
+// cannot be read as an input, or whose name is a hash of other contents, is moved to the
+// directory "corrupt" beside this one and reported to warn.
+func (d *Dir) Load(add func(*Input), warn func(error)) error {
+	names, err := d.names()
+	if err != nil {
+		return err
+	}
+	for block := range d.readAhead(names) {
+		for i := range block {
+			switch f := &block[i]; {
+			case f.err == nil:
+				add(f.in)
+			case errors.Is(f.err, fs.ErrNotExist): // another process took it away
+			default:
+				warn(d.setAside(f.name, f.err))
+			}
+		}
+	}
+	return nil
+}
+
+// names lists the files that may hold inputs, in order.
+func (d *Dir) names() ([]string, error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return nil, fmt.Errorf("reading corpus directory %s: %w", d.path, err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// dirFile is a file of a directory, read.
+type dirFile struct {
+	name string
+	in   *Input
+	err  error
+}
+
+const (
+	// readBlock is how many files one goroutine reads in a row.
+	readBlock = 256
+	// readAheadBlocks is how many blocks there are for each processor, being read or waiting
+	// to be taken. More of them than processors keep a disk busy that is slow to answer.
+	readAheadBlocks = 8
+)
+
+// readAhead yields the files of names in order, a block at a time, and has the next ones
+// read meanwhile.
+func (d *Dir) readAhead(names []string) func(func([]dirFile) bool) {
+	return func(yield func([]dirFile) bool) {
+		var ahead []chan []dirFile
+		next := func() {
+			n := min(len(names), readBlock)
+			block := names[:n]
+			names = names[n:]
+			done := make(chan []dirFile, 1)
+			ahead = append(ahead, done)
+			go func() { done <- d.readAll(block) }()
+		}
+		for range readAheadBlocks * runtime.GOMAXPROCS(0) {
+			if len(names) > 0 {
+				next()
+			}
+		}
+		for len(ahead) > 0 {
+			block := <-ahead[0]
+			if ahead = ahead[1:]; len(names) > 0 {
+				next()
+			}
+			if !yield(block) {
+				return
+			}
+		}
+	}
+}
+
+func (d *Dir) readAll(names []string) []dirFile {
+	files := make([]dirFile, len(names))
+	var buf []byte
+	for i, name := range names {
+		f := &files[i]
+		f.name = name
+		f.in, buf, f.err = d.read(name, buf)
+	}
+	return files
+}
+
+// read reads a file into buf, which is returned for the next one, as large as it had to be.
+func (d *Dir) read(name string, buf []byte) (*Input, []byte, error) {
+	path := filepath.Join(d.path, name)
+	b, err := appendFile(buf[:0], path)
+	if err != nil {
+		return nil, b, err
+	}
+	if IsFileName(name) && FileName(b) != name {
+		return nil, b, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name", path)
+	}
+	in, err := UnmarshalFile(b)
+	if err != nil {
+		return nil, b, fmt.Errorf("corpus file %s is corrupted: %w", path, err)
+	}
+	return in, b, nil
+}
