@@ -62,6 +62,9 @@ Everything that is worth keeping goes to the output directory:
   stats.json  the state of the run, and plot.csv a line of it every three seconds
   target.json the program that the directory is about
 
+On a terminal it shows a screen, see ? there; --no-tui writes lines, as ever where
+there is none.
+
 A run on a directory that is there goes on from what it holds, if that is of the
 same program and no other process is at it. With one worker, a
 seed and a limit on executions, a run from an empty directory can be repeated
@@ -239,9 +242,7 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		now.Title, now.Started, now.Workers = s.target.Shape().Program, time.Now(), f.workers
 	})
 	publish := newPublisher(board, nameOf(s))
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	watching, err := f.watch.start(ctx, u, watched{board, stop, func(ctx context.Context, _ string) ([]campaign.Blocked, error) {
+	watching, err := f.watch.start(ctx, u, watched{board, func(ctx context.Context, _ string) ([]campaign.Blocked, error) {
 		return blockedOf(ctx, s, out.dir)
 	}})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"bpffuzz": main, "stubborn": stubborn})
+	testscript.Main(m, map[string]func(){"bpffuzz": main, "stubborn": stubborn, "panicking": panicking})
 }
 
 // TestScripts runs the scripts in testdata/script, one for each behaviour. In them,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign/screen"
 )
@@ -28,11 +29,11 @@ func show(ctx context.Context, u *ui, what watched) *shown {
 	u.hold(func() { <-ready; s.Close() })
 	s.screen, err = screen.Start(ctx, screen.Options{
 		Board: what.board, Input: os.Stdin, Output: out, Blocked: what.blocked, NoColor: os.Getenv("NO_COLOR") != "",
-		Stop: func(key string) {
+		// A key is as good as the signal, see onSignal.
+		Stop: func(string) {
 			<-ready
 			s.Close()
-			u.say("%s: stopping; ctrl-c stops at once", key)
-			what.stop()
+			_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
 		},
 	})
 	close(ready)

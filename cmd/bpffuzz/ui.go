@@ -22,7 +22,8 @@ import (
 //     follows it indented: its end, or all of it with -v.
 //   - Warnings do not end anything. Details are shown with -v only.
 //   - No colours, no cursor movements: what a terminal shows is what a log has. Names
-//     come from foreign files, so control characters in them are replaced.
+//     come from foreign files, so control characters in them are replaced. The exception is
+//     the screen of run and campaign; what is said while it is shown is said again after it.
 
 // ui prints. It is safe for concurrent use once verbose is set.
 type ui struct {

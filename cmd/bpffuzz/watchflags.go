@@ -64,8 +64,6 @@ type watching struct {
 // watched is what they watch.
 type watched struct {
 	board *campaign.Board
-	// stop has it end in order.
-	stop context.CancelFunc
 	// blocked tells what no input of a target gets past, while it is being fuzzed.
 	blocked func(ctx context.Context, target string) ([]campaign.Blocked, error)
 }

@@ -74,10 +74,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// show takes a newer status. What is selected stays so, by name.
+// show takes a newer status. What is selected stays so, by name, but the newest finding is
+// the newest one.
 func (m *model) show(s *campaign.Status) {
 	target, key := m.selected(), ""
-	if t := m.target(); t != nil && m.finding < len(t.Findings) {
+	if t := m.target(); t != nil && m.finding > 0 && m.finding < len(t.Findings) {
 		key = t.Findings[m.finding].Key
 	}
 	first := len(m.status.Targets) == 0
@@ -87,7 +88,7 @@ func (m *model) show(s *campaign.Status) {
 		m.at = indexOf(s.Targets, func(t *campaign.TargetStatus) bool { return t.State == campaign.Running })
 	}
 	m.finding = 0
-	if t := m.target(); t != nil && t.Name == target {
+	if t := m.target(); t != nil && t.Name == target && key != "" {
 		m.finding = indexOf(t.Findings, func(f *campaign.FindingStatus) bool { return f.Key == key })
 	}
 	m.ask(m.selected())

@@ -195,12 +195,15 @@ func TestSelectionStaysByName(t *testing.T) {
 	if m.selected() != "object-06-program" || asked != "object-06-program" {
 		t.Errorf("%s is selected, asked about %s", m.selected(), asked)
 	}
-	newer := night()
-	newer.Targets = newer.Targets[2:]
-	newer.Targets[4].Findings = append([]campaign.FindingStatus{{Key: "newer"}}, newer.Targets[4].Findings...)
-	m.show(newer)
-	if m.selected() != "object-06-program" || m.target().Findings[m.finding].Key != "k" {
-		t.Errorf("%s, %d are selected after a change", m.selected(), m.finding)
+	for _, want := range []string{"newer", "k"} {
+		newer := night()
+		newer.Targets = newer.Targets[2:]
+		newer.Targets[4].Findings = append([]campaign.FindingStatus{{Key: "newer"}}, newer.Targets[4].Findings...)
+		m.show(newer)
+		if m.selected() != "object-06-program" || m.target().Findings[m.finding].Key != want {
+			t.Errorf("%s, %d are selected after a change, want finding %s", m.selected(), m.finding, want)
+		}
+		m.key("down") // from now on another one than the newest is meant
 	}
 	if view := ansi.Strip(checkShape(t, m)); !strings.Contains(view, "\n> object-06-program") {
 		t.Errorf("the selected target is not in view:\n%s", view)
