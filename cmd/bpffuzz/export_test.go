@@ -27,6 +27,7 @@ func TestExports(t *testing.T) {
 		{"several steps", []string{"-c", "../../examples/conntrack/target.yaml"}, false},
 		{"maps that inputs fill", []string{"-c", "../../examples/puzzles/session/target.yaml"}, false},
 		{"chance", []string{"testdata/chance.o"}, false},
+		{"a call that fails", []string{"--faults", "../../fuzz/bpf/testdata/types/faults.o"}, true},
 		{"virtual time", []string{"../../examples/puzzles/timeout/timeout.o"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -132,4 +133,21 @@ func runGoTest(t *testing.T, dir string) {
 	cmd := exec.Command(binary)
 	cmd.Dir = dir
 	fails(t, cmd, "--- FAIL: FuzzRepro")
+}
+
+// TestExportBesideRejected: what loads all programs of an object says which of them the
+// kernel does not accept; what loads one reproduces the finding.
+func TestExportBesideRejected(t *testing.T) {
+	if !privileged() {
+		t.Skip("needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")
+	}
+	dir := find(t, "-p", "fine", "../../fuzz/bpf/testdata/siblings.o")
+	b, err := os.ReadFile(filepath.Join(dir, "report.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `bpftool loads every program of the object, and this kernel does not accept program "unchecked"`; !strings.Contains(string(b), want) {
+		t.Errorf("the report does not say that %s:\n%s", want, b)
+	}
+	runC(t, dir)
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
@@ -31,10 +34,12 @@ func (t *Target) Recipe(object []byte, in *corpus.Input) (*report.Recipe, error)
 	if !r.loadable(raw) {
 		return r.Recipe, nil
 	}
+	r.faults = slices.ContainsFunc(in.Steps, func(s corpus.Step) bool { return s.Fault != 0 })
 	if err := r.build(object, raw); err != nil {
 		r.limit("%s", err)
 		return r.Recipe, nil
 	}
+	r.others(raw)
 	r.contents(raw, in)
 	for i := range in.Steps {
 		r.step(&in.Steps[i])
@@ -46,6 +51,8 @@ func (t *Target) Recipe(object []byte, in *corpus.Input) (*report.Recipe, error)
 type recipe struct {
 	*report.Recipe
 	t *Target
+	// faults says that a call of some step fails.
+	faults bool
 }
 
 // limit says why no loader reproduces the input, or only those that are not named.
@@ -125,32 +132,57 @@ func (r *recipe) build(object []byte, raw *ebpf.CollectionSpec) error {
 		}
 	}
 	var err error
-	if r.t.virtual {
-		if built, err = r.answered(built); err != nil {
-			return fmt.Errorf("time and chance of the input cannot be built into the object: %w", err)
+	if r.t.virtual || r.faults {
+		if built, err = r.rewritten(built); err != nil {
+			return err
 		}
 	}
 	r.Object = built
 	return nil
 }
 
-// Sections of data from which an object with virtual helpers answers: the bytes of the
-// step, which are stored before it, and the clock.
+// Sections of data from which an object answers: with virtual helpers the bytes of the step,
+// which are stored before it, and the clock; with faults how many calls there are to the one
+// that fails, which is stored before each step as well.
 const (
 	chanceSection = ".data.chance"
 	clockSection  = ".data.clock"
+	faultSection  = ".data.fault"
 )
 
-// answered builds in what helpers for time and chance answer.
-func (r *recipe) answered(object []byte) ([]byte, error) {
-	chance := instrument.Chance{Map: chanceSection, Clock: clockSection}
-	if r.t.shape.CPUs == 0 {
-		chance.CPUs = r.t.machine.cpus
+// rewritten builds in what helpers for time and chance answer, and which calls fail.
+func (r *recipe) rewritten(object []byte) ([]byte, error) {
+	var data []rewrite.Data
+	var chance instrument.Chance
+	if r.t.virtual {
+		chance = instrument.Chance{Map: chanceSection, Clock: clockSection}
+		if r.t.shape.CPUs == 0 {
+			chance.CPUs = r.t.machine.cpus
+		}
+		data = append(data, rewrite.Data{Name: chanceSection, Contents: make([]byte, instrument.ChanceSize)},
+			rewrite.Data{Name: clockSection, Contents: instrument.Clock()})
 	}
-	return rewrite.Calls(object, chance.Answer, []rewrite.Data{
-		{Name: chanceSection, Contents: make([]byte, instrument.ChanceSize)},
-		{Name: clockSection, Contents: instrument.Clock()},
-	})
+	var faults map[instrument.FaultAt]asm.Instructions
+	if r.faults {
+		var ambiguous string
+		if faults, ambiguous = r.t.plan.FaultCode(faultSection); ambiguous != "" {
+			return nil, fmt.Errorf("the call that fails cannot be built into the object: it has two functions %q", ambiguous)
+		}
+		data = append(data, rewrite.Data{Name: faultSection, Contents: make([]byte, instrument.FaultSize)})
+	}
+	out, err := rewrite.Calls(object, func(c rewrite.Call) asm.Instructions {
+		if code := faults[instrument.FaultAt{Func: c.Func, Slot: c.Slot}]; code != nil {
+			return code
+		}
+		if !r.t.virtual {
+			return nil
+		}
+		return chance.Answer(c.Helper)
+	}, data)
+	if err != nil {
+		return nil, fmt.Errorf("what the input brings besides its packet cannot be built into the object: %w", err)
+	}
+	return out, nil
 }
 
 // sectionOf returns the contents of a map of global data.
@@ -159,6 +191,53 @@ func sectionOf(m *ebpf.MapSpec) []byte {
 		return nil
 	}
 	return bytesOf(m.Contents[0].Value)
+}
+
+// mostOthers is how many further programs of an object are tried.
+const mostOthers = 32
+
+// others says so where bpftool, which loads every program of an object, meets one that the
+// kernel rejects.
+func (r *recipe) others(raw *ebpf.CollectionSpec) {
+	var names []string
+	for name := range raw.Programs {
+		if !slices.Contains(r.Load, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 || len(names) > mostOthers {
+		return
+	}
+	slices.Sort(names)
+	if name := r.t.siblings.rejected(raw, names); name != "" {
+		r.limitOf([]string{"repro.sh"}, "bpftool loads every program of the object, and this kernel does not accept program %q", name)
+	}
+}
+
+// siblings are the other programs of a target's object, which are tried once.
+type siblings struct {
+	once sync.Once
+	bad  string
+}
+
+// rejected returns the first of the programs that does not load, "" when all do.
+func (s *siblings) rejected(raw *ebpf.CollectionSpec, names []string) string {
+	s.once.Do(func() {
+		for _, name := range names {
+			one := raw.Copy()
+			maps.DeleteFunc(one.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
+			for _, m := range one.Maps {
+				m.Pinning = ebpf.PinNone
+			}
+			coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{LogDisabled: true}})
+			if err != nil {
+				s.bad = name
+				return
+			}
+			coll.Close()
+		}
+	})
+	return s.bad
 }
 
 // contents lists what is in the maps before the first step: that of the target file, then
@@ -198,9 +277,6 @@ func (r *recipe) contents(raw *ebpf.CollectionSpec, in *corpus.Input) {
 // step adds a call with what the kernel is given for a step.
 func (r *recipe) step(s *corpus.Step) {
 	row := &r.t.row
-	if s.Fault != 0 {
-		r.limit("a call of a helper has to fail, which takes the fuzzer's instrumentation")
-	}
 	c := report.Call{
 		Flags: s.Flags, CPU: uint32(s.CPU), Hidden: row.hidden,
 		GivesData: !row.noPacket && row.result != noResult, GivesContext: row.answer == copiedAnswer && row.contextSize > 0,
@@ -208,7 +284,12 @@ func (r *recipe) step(s *corpus.Step) {
 	if r.t.virtual {
 		value := make([]byte, instrument.ChanceSize)
 		instrument.SetChance(value, s.Chance)
-		c.Before = []report.Content{{Map: chanceSection, Key: make([]byte, 4), Value: value}}
+		c.Before = append(c.Before, report.Content{Map: chanceSection, Key: make([]byte, 4), Value: value})
+	}
+	if r.faults {
+		value := make([]byte, instrument.FaultSize)
+		instrument.SetFault(value, s.Fault)
+		c.Before = append(c.Before, report.Content{Map: faultSection, Key: make([]byte, 4), Value: value})
 	}
 	if size := r.t.shape.ContextSize; size > 0 && (c.GivesContext || row.needsContext || len(s.Context)+len(s.Meta) > 0) {
 		c.Context = make([]byte, size)

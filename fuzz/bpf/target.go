@@ -79,6 +79,8 @@ type Target struct {
 	loaded  *Loaded       // not nil where the program was in the kernel before
 	live    *liveMode     // nil where nothing is done with packets
 	claims  ClaimCheck    // of the verifier
+	// siblings are tried when a finding is exported.
+	siblings *siblings
 }
 
 // NewTarget chooses the program, sets the object up, finds out by trial which
@@ -93,7 +95,7 @@ func NewTarget(obj *Object, opts Options) (*Target, error) {
 		return nil, err
 	}
 	spec := obj.spec.Copy()
-	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec), mode: opts.Executor}
+	t := &Target{spec: spec, program: name, notes: slices.Clone(obj.Notes), kinds: mapArrays(spec), mode: opts.Executor, siblings: &siblings{}}
 	if err := t.setUp(&opts); err != nil {
 		return nil, err
 	}

@@ -116,6 +116,31 @@ func (p *Plan) faultInsertions(fn *function, e *emitter) []insertion {
 	return list
 }
 
+// FaultAt is the place of a call in an object: a function's name and the offset in slots from
+// its start.
+type FaultAt struct {
+	Func string
+	Slot int
+}
+
+// FaultCode returns what stands in the place of each call that can be made to fail, for the
+// value of a map that SetFault sets. It needs nothing else of what instrumentation brings.
+// Ambiguous names a function that is there twice with different code, "" for none.
+func (p *Plan) FaultCode(mapName string) (code map[FaultAt]asm.Instructions, ambiguous string) {
+	code = map[FaultAt]asm.Instructions{}
+	for _, fn := range p.funcs {
+		e := &emitter{mapName: mapName, spill: -align(fn.depth), slots: fn.slots}
+		if fn.label != fn.Name && len(fn.faults) > 0 {
+			ambiguous = fn.Name
+		}
+		for i := range fn.faults {
+			f := &fn.faults[i]
+			code[FaultAt{fn.Name, fn.Offsets[f.insn]}] = f.code(fn.Insns[f.insn], e, mapName)
+		}
+	}
+	return code, ambiguous
+}
+
 // code counts down to the call that fails. A failure by an argument joins the call,
 // so that the verifier sees one way out of it; any other goes around it, so that what
 // a call acquires is not there to be released.

@@ -17,12 +17,21 @@ type Data struct {
 	Contents []byte
 }
 
+// Call is a call of a helper.
+type Call struct {
+	Helper asm.BuiltinFunc
+	// Func is the function in which it is, "" where the object does not say, and Slot
+	// how many slots behind its beginning.
+	Func string
+	Slot int
+}
+
 // Calls replaces calls of helpers in all code of an object. Code returns what takes the
 // place of a call, nil where it stays; it refers to the data by its names and keeps all
 // jumps within itself.
 //
 // Errors say what of the object keeps it from being changed.
-func Calls(b []byte, code func(asm.BuiltinFunc) asm.Instructions, data []Data) ([]byte, error) {
+func Calls(b []byte, code func(Call) asm.Instructions, data []Data) ([]byte, error) {
 	o, err := parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("reading the object: %w", err)
@@ -68,7 +77,7 @@ type ins struct {
 func (m *move) grown() bool { return len(m.code) > 0 }
 
 // plan finds the calls of a section.
-func (o *object) plan(index int, code func(asm.BuiltinFunc) asm.Instructions) (*move, error) {
+func (o *object) plan(index int, code func(Call) asm.Instructions) (*move, error) {
 	data := o.sections[index].data
 	if len(data)%slot != 0 {
 		return nil, errMalformed
@@ -91,7 +100,9 @@ func (o *object) plan(index int, code func(asm.BuiltinFunc) asm.Instructions) (*
 		if in[0] != call || o.source(in) != 0 || relocated[i] {
 			continue
 		}
-		list := code(asm.BuiltinFunc(o.order.Uint32(in[4:])))
+		c := Call{Helper: asm.BuiltinFunc(o.order.Uint32(in[4:]))}
+		c.Func, c.Slot = o.function(index, i)
+		list := code(c)
 		if list == nil {
 			continue
 		}
@@ -102,6 +113,18 @@ func (o *object) plan(index int, code func(asm.BuiltinFunc) asm.Instructions) (*
 	}
 	m.to[len(data)/slot] = at
 	return m, nil
+}
+
+// function returns the function that has a slot of a section, and the slot in it.
+func (o *object) function(index, at int) (name string, in int) {
+	for i := range o.symbols {
+		s := &o.symbols[i]
+		from, to := int(s.Value/slot), int((s.Value+s.Size)/slot)
+		if int(s.Shndx) == index && elf.ST_TYPE(s.Info) == elf.STT_FUNC && at >= from && at < to {
+			return text(o.sections[o.sections[o.symtab].Link].data, s.Name), at - from
+		}
+	}
+	return "", 0
 }
 
 // Opcodes that are looked at, and what the source register of calls and wide loads says.

@@ -49,11 +49,11 @@ func load(t *testing.T, b []byte) *ebpf.CollectionSpec {
 	return spec
 }
 
-func none(asm.BuiltinFunc) asm.Instructions { return nil }
+func none(Call) asm.Instructions { return nil }
 
 // doubled makes each call three instructions that are easy to know again.
-func doubled(fn asm.BuiltinFunc) asm.Instructions {
-	return asm.Instructions{asm.Mov.Imm(asm.R0, 77), asm.Mov.Reg(asm.R0, asm.R0), fn.Call()}
+func doubled(c Call) asm.Instructions {
+	return asm.Instructions{asm.Mov.Imm(asm.R0, 77), asm.Mov.Reg(asm.R0, asm.R0), c.Helper.Call()}
 }
 
 // TestNothingReplaced sees to it that an object is put together as it was taken apart.
@@ -165,7 +165,7 @@ func TestVirtualHelpers(t *testing.T) {
 	data := []Data{{".data.chance", make([]byte, instrument.ChanceSize)}, {".data.clock", instrument.Clock()}}
 	for name, b := range objects(t) {
 		t.Run(name, func(t *testing.T) {
-			again, err := Calls(b, chance.Answer, data)
+			again, err := Calls(b, func(c Call) asm.Instructions { return chance.Answer(c.Helper) }, data)
 			if err != nil {
 				t.Fatal(err)
 			}
