@@ -142,7 +142,7 @@ func checkLCOV(text string) error {
 	return nil
 }
 
-// TestGenhtml has lcov read the tracefile.
+// TestGenhtml has lcov read the tracefile and show what is in it.
 func TestGenhtml(t *testing.T) {
 	tool, err := exec.LookPath("genhtml")
 	if err != nil {
@@ -161,8 +161,26 @@ func TestGenhtml(t *testing.T) {
 	if err := os.WriteFile(info, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(tool, "--branch-coverage", "-o", dir, info).CombinedOutput(); err != nil {
-		t.Errorf("genhtml: %v\n%s", err, out)
+	out, err := exec.Command(tool, "--branch-coverage", "-o", dir, info).CombinedOutput()
+	if err != nil {
+		t.Fatalf("genhtml: %v\n%s", err, out)
+	}
+	for _, total := range []string{`lines\.+: 75\.0% \(3 of 4 lines\)`, `functions\.+: 100\.0% \(1 of 1 function\)`, `branches\.+: 33\.3% \(1 of 3 branches\)`} {
+		if !regexp.MustCompile(total).Match(out) {
+			t.Errorf("genhtml does not say %s:\n%s", total, out)
+		}
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*", "fw.c.gcov.html"))
+	if err != nil || len(pages) != 1 {
+		t.Fatalf("genhtml wrote the pages %q (%v) for the source, want one", pages, err)
+	}
+	page, err := os.ReadFile(pages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The line that nothing passed is shown as such, that of the compiler as no code.
+	if !regexp.MustCompile(`lineNoCov[^\n]*a = 1;`).Match(page) || regexp.MustCompile(`line(No)?Cov[^\n]*c = 3;`).Match(page) {
+		t.Errorf("the page of the source has not what the tracefile says:\n%s", page)
 	}
 }
 
