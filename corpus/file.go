@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -26,27 +25,34 @@ func MarshalFile(in *Input) []byte {
 	return []byte(FileHeader + "\n[]byte(" + strconv.Quote(string(Encode(in))) + ")\n")
 }
 
-// UnmarshalFile reads what MarshalFile wrote, or what Go's engine made of it.
+// UnmarshalFile reads what MarshalFile wrote, or what Go's engine made of it. The input
+// shares no memory with b.
 func UnmarshalFile(b []byte) (*Input, error) {
-	header, rest, _ := bytes.Cut(b, []byte("\n"))
-	if strings.TrimSpace(string(header)) != FileHeader {
-		return nil, fmt.Errorf("first line is not %q", FileHeader)
-	}
-	line := strings.TrimSpace(string(rest))
-	quoted, ok := strings.CutPrefix(line, "[]byte(")
-	if quoted, ok = cutSuffix(quoted, ")", ok); !ok {
-		return nil, errors.New("second line is not a single []byte value")
-	}
-	encoded, err := strconv.Unquote(quoted)
-	if err != nil {
-		return nil, fmt.Errorf("second line is not a Go string in []byte(...): %w", err)
-	}
-	return Decode([]byte(encoded)), nil
+	in, _, err := unmarshalFile(b, nil)
+	return in, err
 }
 
-func cutSuffix(s, suffix string, ok bool) (string, bool) {
-	s, found := strings.CutSuffix(s, suffix)
-	return s, ok && found
+// unmarshalFile is UnmarshalFile with memory for the encoding, which is returned as
+// large as it had to be.
+func unmarshalFile(b, scratch []byte) (*Input, []byte, error) {
+	header, rest, _ := bytes.Cut(b, []byte("\n"))
+	if string(bytes.TrimSpace(header)) != FileHeader {
+		return nil, scratch, fmt.Errorf("first line is not %q", FileHeader)
+	}
+	quoted, begins := bytes.CutPrefix(bytes.TrimSpace(rest), []byte("[]byte("))
+	quoted, ends := bytes.CutSuffix(quoted, []byte(")"))
+	if !begins || !ends {
+		return nil, scratch, errors.New("second line is not a single []byte value")
+	}
+	encoded, ok := appendUnquoted(scratch[:0], quoted)
+	if !ok {
+		text, err := strconv.Unquote(string(quoted))
+		if err != nil {
+			return nil, encoded, fmt.Errorf("second line is not a Go string in []byte(...): %w", err)
+		}
+		encoded = append(encoded[:0], text...)
+	}
+	return Decode(encoded), encoded, nil
 }
 
 // FileName returns the name of a corpus file with the given contents: the first

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +20,12 @@ func (d *Dir) Load(add func(*Input), warn func(error)) error {
 	if err != nil {
 		return err
 	}
-	for block := range d.readAhead(names) {
+	files, err := openDirReader(d.path)
+	if err != nil {
+		return fmt.Errorf("reading corpus directory: %w", err)
+	}
+	defer files.Close()
+	for block := range files.ahead(names) {
 		for i := range block {
 			switch f := &block[i]; {
 			case f.err == nil:
@@ -35,7 +41,12 @@ func (d *Dir) Load(add func(*Input), warn func(error)) error {
 
 // names lists the files that may hold inputs, in order.
 func (d *Dir) names() ([]string, error) {
-	entries, err := os.ReadDir(d.path)
+	dir, err := os.Open(d.path)
+	if err != nil {
+		return nil, fmt.Errorf("reading corpus directory: %w", err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
 	if err != nil {
 		return nil, fmt.Errorf("reading corpus directory %s: %w", d.path, err)
 	}
@@ -45,6 +56,7 @@ func (d *Dir) names() ([]string, error) {
 			names = append(names, e.Name())
 		}
 	}
+	slices.Sort(names)
 	return names, nil
 }
 
@@ -63,9 +75,9 @@ const (
 	readAheadBlocks = 8
 )
 
-// readAhead yields the files of names in order, a block at a time, and has the next ones
-// read meanwhile.
-func (d *Dir) readAhead(names []string) func(func([]dirFile) bool) {
+// ahead yields the files of names in order, a block at a time, and has the next ones
+// read meanwhile. The caller takes all of them.
+func (r *dirReader) ahead(names []string) func(func([]dirFile) bool) {
 	return func(yield func([]dirFile) bool) {
 		var ahead []chan []dirFile
 		next := func() {
@@ -74,7 +86,7 @@ func (d *Dir) readAhead(names []string) func(func([]dirFile) bool) {
 			names = names[n:]
 			done := make(chan []dirFile, 1)
 			ahead = append(ahead, done)
-			go func() { done <- d.readAll(block) }()
+			go func() { done <- r.readAll(block) }()
 		}
 		for range readAheadBlocks * runtime.GOMAXPROCS(0) {
 			if len(names) > 0 {
@@ -93,30 +105,28 @@ func (d *Dir) readAhead(names []string) func(func([]dirFile) bool) {
 	}
 }
 
-func (d *Dir) readAll(names []string) []dirFile {
+func (r *dirReader) readAll(names []string) []dirFile {
 	files := make([]dirFile, len(names))
-	var buf []byte
+	var memory readMemory
 	for i, name := range names {
-		f := &files[i]
-		f.name = name
-		f.in, buf, f.err = d.read(name, buf)
+		files[i].name = name
+		files[i].in, files[i].err = r.read(name, &memory)
 	}
 	return files
 }
 
-// read reads a file into buf, which is returned for the next one, as large as it had to be.
-func (d *Dir) read(name string, buf []byte) (*Input, []byte, error) {
-	path := filepath.Join(d.path, name)
-	b, err := appendFile(buf[:0], path)
-	if err != nil {
-		return nil, b, err
+// readMemory is used for one file after the other.
+type readMemory struct{ contents, encoding []byte }
+
+func (r *dirReader) read(name string, m *readMemory) (in *Input, err error) {
+	if m.contents, err = r.append(m.contents[:0], name); err != nil {
+		return nil, err
 	}
-	if IsFileName(name) && FileName(b) != name {
-		return nil, b, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name", path)
+	if IsFileName(name) && FileName(m.contents) != name {
+		return nil, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name", filepath.Join(r.path(), name))
 	}
-	in, err := UnmarshalFile(b)
-	if err != nil {
-		return nil, b, fmt.Errorf("corpus file %s is corrupted: %w", path, err)
+	if in, m.encoding, err = unmarshalFile(m.contents, m.encoding); err != nil {
+		return nil, fmt.Errorf("corpus file %s is corrupted: %w", filepath.Join(r.path(), name), err)
 	}
-	return in, b, nil
+	return in, nil
 }
