@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
-// A program with two bugs, as it was found by the fuzzer. ../after has it with other lines
-// and functions around, and with one of the two mended. Each is built in its directory, with the
-// clang in examples/clang-version, by:
+// A program with two bugs, as it was found by the fuzzer. ../after has it with other lines and
+// functions around and one of the two mended, ../moved with more in its functions, and ../flaky
+// with one that shows by chance. Each is built in its directory, with the clang in examples/clang-version, by:
 //
 //   clang-22 -O2 -g -target bpf -mcpu=v3 -ffile-prefix-map=$PWD=. -fdebug-compilation-dir=. \
 //     -c forgetful.c -o forgetful.o && llvm-strip-22 --strip-debug forgetful.o
