@@ -12,7 +12,7 @@ func TestLinesAreHeldBack(t *testing.T) {
 	var said strings.Builder
 	var noted []string
 	u := &ui{stderr: &said}
-	u.note(func(text string, warning bool) { noted = append(noted, fmt.Sprint(text, " ", warning)) })
+	u.note(func(_, text string, warning bool) { noted = append(noted, fmt.Sprint(text, " ", warning)) })
 	left := 0
 	u.hold(func() { left++; u.release() })
 	u.say("first")

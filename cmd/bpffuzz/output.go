@@ -31,6 +31,7 @@ type output struct {
 	findings *triage.Store
 	before   map[string]bool   // keys of findings that an earlier run left
 	known    map[string]bool   // keys of findings that are marked as known
+	baseline map[string]bool   // keys of findings that another campaign has; nil without one
 	fixed    map[string]string // when those that are were fixed, by key
 	// unconfirmed are failures that are no findings.
 	unconfirmed *triage.Aside
@@ -133,14 +134,18 @@ func (o *output) report(f *triage.Finding) error {
 		if _, err := noteFixed(path, false, time.Now()); err != nil {
 			return err
 		}
-		o.u.say("finding: %s\nbpffuzz:   regressed, it was fixed %s: %s\nbpffuzz:   replay it with: %s", headline(f), since, path, withFinding(o.command, path))
+		o.u.announce("finding: %s\nbpffuzz:   regressed, it was fixed %s: %s\nbpffuzz:   replay it with: %s", headline(f), since, path, withFinding(o.command, path))
+		return nil
+	}
+	if o.baseline[f.Key] {
+		o.u.say("finding: %s\nbpffuzz:   the baseline has it, does not count: %s", headline(f), path)
 		return nil
 	}
 	if o.before[f.Key] {
 		o.u.say("finding: %s\nbpffuzz:   known since an earlier run: %s", headline(f), path)
 		return nil
 	}
-	o.u.say("finding: %s\nbpffuzz:   written to %s\nbpffuzz:   replay it with: %s", headline(f), path, withFinding(o.command, path))
+	o.u.announce("finding: %s\nbpffuzz:   written to %s\nbpffuzz:   replay it with: %s", headline(f), path, withFinding(o.command, path))
 	return nil
 }
 

@@ -16,10 +16,14 @@ import (
 type publisher struct {
 	board  *campaign.Board
 	target string
+	// waits says that the target has another turn behind the one at hand.
+	waits bool
 
 	mu     sync.Mutex
 	before fuzz.Stats // of earlier turns
 	turn   fuzz.Stats // of this one
+	last   fuzz.Stats // of the turn that ended last
+	gained int        // edges, in this turn
 }
 
 // newPublisher returns a publisher for the target of that name, which is added to the
@@ -55,6 +59,9 @@ func (p *publisher) begin(s *subject, out *output, opts *fuzz.Options) {
 		t.Stats.Total = s.target.Table().Observable()
 		t.Findings = p.findings(t.Findings, found, out)
 	})
+	p.mu.Lock()
+	p.gained = 0
+	p.mu.Unlock()
 	out.stored = func(f *triage.Finding, path string) { p.finding(f, path, out) }
 	opts.Gained = p.gain
 }
@@ -99,6 +106,9 @@ func (p *publisher) finding(f *triage.Finding, path string, out *output) {
 // gain tells of an input that reached new edges.
 func (p *publisher) gain(g fuzz.Gain) {
 	now := time.Now()
+	p.mu.Lock()
+	p.gained += g.Edges
+	p.mu.Unlock()
 	p.update(func(_ *campaign.Status, t *campaign.TargetStatus) {
 		t.AddGain(campaign.Gain{At: now, Edges: g.Edges, Where: g.First.ToPos.String()})
 	})
@@ -119,17 +129,28 @@ func (p *publisher) tick(now fuzz.Stats) {
 	})
 }
 
-// end says that the turn is over, and what the target does now: it waits for another turn,
-// ended, or failed, which a problem explains.
-func (p *publisher) end(result *fuzz.Result, now campaign.State, problem error) {
+// after is what the target does after a turn with that problem.
+func (p *publisher) after(problem error) campaign.State {
+	switch {
+	case problem != nil:
+		return campaign.Failed
+	case p.waits:
+		return campaign.Waiting
+	}
+	return campaign.Ended
+}
+
+// end says that the turn is over; a problem says why the target failed.
+func (p *publisher) end(result *fuzz.Result, problem error) {
 	if result != nil {
 		p.tick(result.Stats)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.last = p.turn
 	p.before, p.turn = campaign.Sum(p.before, p.turn), fuzz.Stats{}
 	p.update(func(_ *campaign.Status, t *campaign.TargetStatus) {
-		t.State, t.Rate, t.Problem = now, 0, ""
+		t.State, t.Rate, t.Problem = p.after(problem), 0, ""
 		if problem != nil {
 			t.Problem = oneLine(problem.Error())
 		}

@@ -32,7 +32,7 @@ Exit codes: 0 nothing is wrong, 1 there are findings, 2 the command could not ru
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.PersistentFlags().BoolVarP(&u.verbose, "verbose", "v", false, "say more: notes, skipped seeds, whole verifier logs")
-	root.AddCommand(newRun(u), newReplay(u), newFindings(u), newMinimize(u), newFrontier(u), newCover(u), newDiff(u), newBench(u), newInit(u), newMerge(u), newExport(u), newImport(u), newProbe(u), newShow(u), newVerify(u), newVersion(u))
+	root.AddCommand(newRun(u), newCampaign(u), newReplay(u), newFindings(u), newMinimize(u), newFrontier(u), newCover(u), newDiff(u), newBench(u), newInit(u), newMerge(u), newExport(u), newImport(u), newProbe(u), newShow(u), newVerify(u), newVersion(u))
 	return root
 }
 

@@ -251,12 +251,12 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	defer watching.unshow() // a panic is to be read
 	publish.begin(s, out, &opts)
 	opts.Panicking = u.reclaim
-	err = f.watched(ctx, u, s, out, opts, publish, watching)
+	err = f.watched(ctx, u, s, out, opts, publish, watching.unshow)
 	return cmp.Or(err, watching.Close())
 }
 
 // watched runs the engine and says what it does and what came of it.
-func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options, publish *publisher, watching *watching) error {
+func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, opts fuzz.Options, publish *publisher, ended func()) error {
 	opts.Triage = triage.Options{Table: s.target.Table(), Shape: s.target.Shape()}
 	opts.Keep = out.corpus.Add
 	opts.Report = out.report
@@ -271,8 +271,8 @@ func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, 
 	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
 		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
 	result, err := fuzz.Run(ctx, s.target, opts)
-	publish.end(result, stateAfter(err), err)
-	watching.unshow()
+	publish.end(result, err)
+	ended()
 	if result != nil && (err == nil || result.Stats.Execs > 0) {
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)
@@ -287,14 +287,6 @@ func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, 
 		return errFindings
 	}
 	return nil
-}
-
-// stateAfter is what a target that had its last turn is.
-func stateAfter(err error) campaign.State {
-	if err != nil {
-		return campaign.Failed
-	}
-	return campaign.Ended
 }
 
 // finish writes and prints the last state, unless it was said a moment ago.

@@ -30,18 +30,33 @@ type ui struct {
 	stdout, stderr io.Writer
 	verbose        bool
 
+	parent *ui    // says it; nil unless this says what is done with one of several targets
+	target string // that one
+	warned map[string]bool
+
 	mu sync.Mutex
-	// noted is told what is said, but for progress; nil where nobody wants to know.
-	noted func(text string, warning bool)
+	// noted is told what is said, but for progress, and of which target it is said, "" for
+	// all; nil where nobody wants to know.
+	noted func(target, text string, warning bool)
 	held  *heldLines // nil unless something else has the terminal
 	leave func()     // has it give the terminal back; nil where nothing has it
 }
 
-func (u *ui) say(format string, args ...any) { u.tell(fmt.Sprintf(format, args...), false) }
+func (u *ui) say(format string, args ...any) {
+	if u.parent == nil || u.verbose {
+		u.tell(fmt.Sprintf(format, args...), false)
+	}
+}
+
+// announce says what is said of one of several targets, too.
+func (u *ui) announce(format string, args ...any) { u.tell(fmt.Sprintf(format, args...), false) }
 
 // progress says how it stands, which is out of date with the next line: it is dropped
 // where lines are held back. Progress reports whether it was said.
 func (u *ui) progress(format string, args ...any) bool {
+	if u.parent != nil {
+		return false
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.held != nil {
@@ -52,16 +67,29 @@ func (u *ui) progress(format string, args ...any) bool {
 }
 
 func (u *ui) tell(text string, warning bool) {
+	if u.parent != nil {
+		u.forward(text, warning)
+		return
+	}
+	u.tellOf("", text, warning)
+}
+
+// tellOf tells what is said of a target, "" for all.
+func (u *ui) tellOf(target, text string, warning bool) {
+	line := text
+	if target != "" {
+		line = target + ": " + text
+	}
 	u.mu.Lock()
 	if u.held != nil {
-		u.held.add(text)
+		u.held.add(line)
 	} else {
-		u.write(text)
+		u.write(line)
 	}
 	noted := u.noted
 	u.mu.Unlock()
 	if noted != nil {
-		noted(printableText(text), warning)
+		noted(target, printableText(text), warning)
 	}
 }
 
@@ -69,7 +97,7 @@ func (u *ui) tell(text string, warning bool) {
 func (u *ui) write(text string) { fmt.Fprintf(u.stderr, "bpffuzz: %s\n", printableText(text)) }
 
 // note has what is said from now on told to noted as well.
-func (u *ui) note(noted func(text string, warning bool)) {
+func (u *ui) note(noted func(target, text string, warning bool)) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.noted = noted

@@ -78,9 +78,9 @@ func (f *watchFlags) start(ctx context.Context, u *ui, what watched) (*watching,
 	if !f.noTUI {
 		w.shown = show(ctx, u, what)
 	}
-	u.note(func(text string, warning bool) {
+	u.note(func(target, text string, warning bool) {
 		board.Update(func(s *campaign.Status) {
-			s.Notify(campaign.Notice{At: time.Now(), Text: notice(text), Warning: warning})
+			s.Notify(campaign.Notice{At: time.Now(), Target: target, Text: notice(text), Warning: warning})
 		})
 	})
 	return w, nil
