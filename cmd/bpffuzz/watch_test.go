@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -93,4 +94,81 @@ func TestMetricsNeedTheToken(t *testing.T) {
 	}
 	r.signal(syscall.SIGINT)
 	r.end()
+}
+
+// A webhook is told of findings and of the end, and nobody of its URL.
+func TestWebhookOfARun(t *testing.T) {
+	if !privileged() {
+		t.Skip("running programs needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")
+	}
+	for format, want := range map[string][2]string{
+		"generic": {`"version":1,"event":"finding",`, `"event":"campaign_ended",`},
+		"slack":   {`{"text":"*New finding* in forgetful\n`, `{"text":"*Ended*: forgetful after `},
+	} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			bodies := make(chan string, 100)
+			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if b, err := io.ReadAll(r.Body); err == nil {
+					bodies <- string(b)
+				}
+			}))
+			defer server.Close()
+			dir := t.TempDir()
+			const secret = "d41d8cd98f00b204"
+			if err := os.WriteFile(filepath.Join(dir, "hook"), []byte(server.URL+"/"+secret+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := start(t, dir, "bpffuzz", "run", "-o", "out", "-j", "1", "--seed", "3", "--stop-on-finding",
+				"--webhook", "file:hook", "--webhook-format", format, abs(t, "testdata/planted.o"))
+			var lines strings.Builder
+			for r.read() {
+				lines.WriteString(r.lines.Text() + "\n")
+			}
+			if state := r.end(); state.ExitCode() != exitFindings {
+				t.Errorf("the run ended with %v, want exit code %d", state, exitFindings)
+			}
+			close(bodies)
+			var all []string
+			for b := range bodies {
+				all = append(all, b)
+			}
+			if len(all) < 2 || !strings.Contains(all[0], want[0]) || !strings.Contains(all[len(all)-1], want[1]) {
+				t.Errorf("posted %q, want first %q, last %q", all, want[0], want[1])
+			}
+			stats, err := os.ReadFile(filepath.Join(dir, "out/stats.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(lines.String()+string(stats), secret) {
+				t.Errorf("the secret is told:\n%s%s", &lines, stats)
+			}
+		})
+	}
+}
+
+// A webhook that cannot be reached ends nothing, and is said once for each notification.
+func TestWebhookThatIsGone(t *testing.T) {
+	if !privileged() {
+		t.Skip("running programs needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
+	defer server.Close()
+	r := start(t, t.TempDir(), "bpffuzz", "run", "-o", "out", "-j", "1", "--seed", "3", "--execs", "1000",
+		"--webhook", server.URL+"/d41d8cd98f00b204", abs(t, "testdata/clean.o"))
+	var lines strings.Builder
+	for r.read() {
+		lines.WriteString(r.lines.Text() + "\n")
+	}
+	if state := r.end(); state.ExitCode() != exitClean {
+		t.Errorf("the run ended with %v, want exit code %d", state, exitClean)
+	}
+	for _, want := range []string{
+		"bpffuzz: warning: notifying webhook 1 (127.0.0.1) of campaign_ended: attempt 1: it answered 410 Gone\n",
+		"bpffuzz: warning: notifications: 1 could not be delivered and 0 had to be dropped, 0 were sent\n",
+	} {
+		if strings.Count(lines.String(), want) != 1 {
+			t.Errorf("want once %q in\n%s", want, &lines)
+		}
+	}
 }

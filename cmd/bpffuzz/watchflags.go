@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -17,6 +18,7 @@ type watchFlags struct {
 	metrics   string // address
 	tokenFile string
 	noTUI     bool
+	webhooks  webhookFlags
 
 	token string // once checked
 }
@@ -26,6 +28,7 @@ func (f *watchFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus under /metrics at this `address`, such as 127.0.0.1:9464")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with a token that those who ask over HTTP have to know; without it only this machine is answered")
 	flags.BoolVar(&f.noTUI, "no-tui", false, "write plain lines on a terminal too, instead of showing a screen")
+	f.webhooks.register(cmd)
 	_ = cmd.MarkFlagFilename("token-file")
 }
 
@@ -34,7 +37,7 @@ func (f *watchFlags) check() (err error) {
 	if f.token, err = readToken(f.tokenFile); err != nil {
 		return err
 	}
-	return checkAddr("--metrics", f.metrics, f.token)
+	return cmp.Or(f.webhooks.check(), checkAddr("--metrics", f.metrics, f.token))
 }
 
 // checkAddr refuses an address that other machines reach and nobody needs a token for.
@@ -58,7 +61,8 @@ type watching struct {
 	u       *ui
 	board   *campaign.Board
 	servers []*serve.Server
-	shown   *shown // nil without a screen
+	told    *notifying // nil without webhooks
+	shown   *shown     // nil without a screen
 }
 
 // watched is what they watch.
@@ -73,6 +77,10 @@ func (f *watchFlags) start(ctx context.Context, u *ui, what watched) (*watching,
 	board := what.board
 	w := &watching{u: u, board: board}
 	if err := w.serve(f); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	var err error
+	if w.told, err = f.webhooks.start(u, board); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	if !f.noTUI {
@@ -103,14 +111,19 @@ func (w *watching) serve(f *watchFlags) error {
 	return nil
 }
 
-// closing is how long those who watch may take to get what they asked for.
-const closing = 2 * time.Second
+// How long those who watch may take to get what they asked for, and notifications that
+// are left.
+const (
+	closing    = 2 * time.Second
+	delivering = 10 * time.Second
+)
 
 // Close says that nothing more is going to come, and ends what start began.
 func (w *watching) Close() error {
 	w.unshow()
 	w.u.note(nil)
 	w.board.Update(func(s *campaign.Status) { s.Ended = true })
+	w.notified()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	var errs []error
@@ -122,3 +135,13 @@ func (w *watching) Close() error {
 
 // unshow ends the screen: what is said from now on is written in lines.
 func (w *watching) unshow() { w.shown.Close() }
+
+// notified waits for the last notifications. That some were lost is no failure of what
+// they are about.
+func (w *watching) notified() {
+	ctx, cancel := context.WithTimeout(context.Background(), delivering)
+	defer cancel()
+	if err := w.told.Close(ctx); err != nil {
+		w.u.warn("%v", err)
+	}
+}
