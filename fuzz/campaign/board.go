@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/bpffuzz/bpffuzz/triage/report/lines"
 )
 
 // Board holds the Status that everybody who watches sees. The zero value holds an empty
@@ -95,9 +97,8 @@ func (s *Status) clone() *Status {
 type Details interface {
 	// Frontier lists what no input of the target gets past, the nearest first.
 	Frontier(ctx context.Context, target string) ([]Blocked, error)
-	// Source writes the target's source lines with what inputs reach, as an HTML page
-	// that needs nothing from elsewhere.
-	Source(ctx context.Context, target string, w io.Writer) error
+	// Source returns the target's source lines with what inputs reach. Nobody changes it.
+	Source(ctx context.Context, target string) (*lines.Report, error)
 	// Graph draws the target's control flow with what inputs reach, as SVG.
 	Graph(ctx context.Context, target string, w io.Writer) error
 }
