@@ -93,7 +93,7 @@ func (f *coverFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
-	code, err := f.code(s)
+	code, err := f.code(s.target.Shape().Program)
 	if err != nil {
 		return err
 	}
@@ -106,15 +106,6 @@ func (f *coverFlags) warnOther(u *ui, dir string, s *subject) {
 	if who, err := readOwner(filepath.Join(dir, ownerFile)); err == nil && who.Program != program {
 		u.warn("the inputs in %s are of a run on %s: what they cover of %s says little", dir, who, program)
 	}
-}
-
-// code takes the program apart.
-func (f *coverFlags) code(s *subject) (*bpf.Code, error) {
-	object, err := f.openObject()
-	if err != nil {
-		return nil, err
-	}
-	return object.Code(s.target.Shape().Program, f.file.Setup())
 }
 
 // write writes the report in the format that was asked for.

@@ -242,9 +242,8 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		now.Title, now.Started, now.Workers = s.target.Shape().Program, time.Now(), f.workers
 	})
 	publish := newPublisher(board, nameOf(s))
-	watching, err := f.watch.start(ctx, u, watched{board, func(ctx context.Context, _ string) ([]campaign.Blocked, error) {
-		return blockedOf(ctx, s, out.dir)
-	}})
+	details := newDetails(func(string) (*asked, error) { return &asked{s, &f.targetFlags, out.dir}, nil })
+	watching, err := f.watch.start(ctx, u, watched{board: board, blocked: details.Frontier, details: details})
 	if err != nil {
 		return err
 	}

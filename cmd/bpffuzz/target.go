@@ -201,3 +201,12 @@ func (f *targetFlags) given() (map[string]bool, error) {
 	}
 	return on, nil
 }
+
+// code takes the program of that name apart.
+func (f *targetFlags) code(program string) (*bpf.Code, error) {
+	object, err := f.openObject()
+	if err != nil {
+		return nil, err
+	}
+	return object.Code(program, f.file.Setup())
+}

@@ -11,10 +11,12 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign"
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign/metrics"
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign/serve"
+	"github.com/bpffuzz/bpffuzz/fuzz/campaign/web"
 )
 
 // watchFlags say who watches a run or a campaign, and how.
 type watchFlags struct {
+	http      string // address of the dashboard
 	metrics   string // address
 	tokenFile string
 	noTUI     bool
@@ -25,6 +27,7 @@ type watchFlags struct {
 
 func (f *watchFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	flags.StringVar(&f.http, "http", "", "serve a dashboard for browsers at this `address`, such as 127.0.0.1:8080; port 0 takes a free one")
 	flags.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus under /metrics at this `address`, such as 127.0.0.1:9464")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with a token that those who ask over HTTP have to know; without it only this machine is answered")
 	flags.BoolVar(&f.noTUI, "no-tui", false, "write plain lines on a terminal too, instead of showing a screen")
@@ -37,7 +40,7 @@ func (f *watchFlags) check() (err error) {
 	if f.token, err = readToken(f.tokenFile); err != nil {
 		return err
 	}
-	return cmp.Or(f.webhooks.check(), checkAddr("--metrics", f.metrics, f.token))
+	return cmp.Or(f.webhooks.check(), checkAddr("--http", f.http, f.token), checkAddr("--metrics", f.metrics, f.token))
 }
 
 // checkAddr refuses an address that other machines reach and nobody needs a token for.
@@ -70,13 +73,15 @@ type watched struct {
 	board *campaign.Board
 	// blocked tells what no input of a target gets past, while it is being fuzzed.
 	blocked func(ctx context.Context, target string) ([]campaign.Blocked, error)
+	// details are what the dashboard shows of a target besides; nil for nothing.
+	details campaign.Details
 }
 
 // start lets them watch until it is closed.
 func (f *watchFlags) start(ctx context.Context, u *ui, what watched) (*watching, error) {
 	board := what.board
 	w := &watching{u: u, board: board}
-	if err := w.serve(f); err != nil {
+	if err := cmp.Or(w.dashboard(f, what.details), w.serve(f)); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	var err error
@@ -94,7 +99,25 @@ func (f *watchFlags) start(ctx context.Context, u *ui, what watched) (*watching,
 	return w, nil
 }
 
-// serve starts the servers that are asked for.
+// dashboard starts the dashboard, if it is asked for.
+func (w *watching) dashboard(f *watchFlags, details campaign.Details) error {
+	if f.http == "" {
+		return nil
+	}
+	pages, err := web.New(web.Options{Board: w.board, Details: details, Token: f.token, Version: version()})
+	if err != nil {
+		return err
+	}
+	s, err := serve.Start(serve.Options{Addr: f.http, Flag: "--http", Token: f.token, Handler: pages})
+	if err != nil {
+		return err
+	}
+	w.servers = append(w.servers, s)
+	w.u.say("the dashboard is at http://%s/", s.Addr())
+	return nil
+}
+
+// serve starts the server of metrics, if it is asked for.
 func (w *watching) serve(f *watchFlags) error {
 	if f.metrics == "" {
 		return nil

@@ -22,8 +22,12 @@ func corpusAges(points []campaign.Point) []age {
 	}
 	limits := []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 1<<63 - 1}
 	ages := []age{
-		{Name: "last minute"}, {Name: "1 to 10 minutes ago"}, {Name: "10 to 60 minutes ago"},
-		{Name: "1 to 6 hours ago"}, {Name: "6 to 24 hours ago"}, {Name: "a day ago or more"},
+		{Name: "last minute"},
+		{Name: "1 to 10 minutes ago"},
+		{Name: "10 to 60 minutes ago"},
+		{Name: "1 to 6 hours ago"},
+		{Name: "6 to 24 hours ago"},
+		{Name: "a day ago or more"},
 	}
 	now, oldest := points[len(points)-1].At, 0
 	for i := 1; i < len(points); i++ {
