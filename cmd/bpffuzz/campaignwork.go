@@ -35,7 +35,8 @@ func (f *campaignFlags) work(ctx context.Context, u *ui) error {
 	if err := w.open(); err != nil {
 		return err
 	}
-	watching, err := f.watch.start(ctx, u, watched{w.board, w.blocked})
+	details := newDetails(w.asked)
+	watching, err := f.watch.start(ctx, u, watched{board: w.board, blocked: details.Frontier, details: details})
 	if err != nil {
 		return err
 	}
@@ -201,21 +202,20 @@ func (w *campaignWork) save() {
 	w.stored = err
 }
 
-// blocked tells what no input of a target gets past.
-func (w *campaignWork) blocked(ctx context.Context, target string) ([]campaign.Blocked, error) {
+// asked is a target that somebody asks about, whether it has its turn or not.
+func (w *campaignWork) asked(target string) (*asked, error) {
 	for _, t := range w.targets {
 		if t.Name != target {
 			continue
 		}
-		flags, err := w.f.read(t.Target)
-		if err != nil {
-			return nil, err
-		}
-		s, err := flags.load(t.u, 0)
-		if err != nil {
-			return nil, err
-		}
-		return blockedOf(ctx, s, t.dir)
+		return &asked{t.dir, func() (*subject, *targetFlags, error) {
+			flags, err := w.f.read(t.Target)
+			if err != nil {
+				return nil, nil, err
+			}
+			s, err := flags.load(t.u, 0)
+			return s, &flags, err
+		}}, nil
 	}
 	return nil, errors.New("there is no such target")
 }

@@ -17,9 +17,9 @@ import (
 
 // asked is a target that somebody asks about while it is fuzzed.
 type asked struct {
-	s     *subject
-	flags *targetFlags
-	dir   string // its output directory
+	dir string // its output directory
+	// load returns the target to be run, and the flags that it comes from.
+	load func() (*subject, *targetFlags, error)
 }
 
 // details answers what is asked about targets. What it takes to answer is taken from the
@@ -103,7 +103,13 @@ func (d *details) about(ctx context.Context, target string, do func(*asked, *ans
 // Frontier implements campaign.Details.
 func (d *details) Frontier(ctx context.Context, target string) (list []campaign.Blocked, err error) {
 	err = d.about(ctx, target, func(what *asked, a *answered) (err error) {
-		list, err = a.frontier.get(what.dir, func() ([]campaign.Blocked, error) { return blockedOf(ctx, what.s, what.dir) })
+		list, err = a.frontier.get(what.dir, func() ([]campaign.Blocked, error) {
+			s, _, err := what.load()
+			if err != nil {
+				return nil, err
+			}
+			return blockedOf(ctx, s, what.dir)
+		})
 		return err
 	})
 	return list, err
@@ -138,10 +144,14 @@ func (d *details) Graph(ctx context.Context, target string, w io.Writer) error {
 
 // coveredOf runs the corpus, each input alone, with an executor of its own.
 func coveredOf(ctx context.Context, what *asked) (*covered, error) {
-	if what.flags.kernel.loaded() {
+	s, flags, err := what.load()
+	if err != nil {
+		return nil, err
+	}
+	if flags.kernel.loaded() {
 		return nil, errors.New("a program that is loaded already cannot be instrumented: there is no coverage of its source")
 	}
-	inputs, err := askedInputs(what.s, what.dir)
+	inputs, err := askedInputs(s, what.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -149,13 +159,13 @@ func coveredOf(ctx context.Context, what *asked) (*covered, error) {
 	for i, in := range inputs {
 		all[i] = named{name: fmt.Sprintf("input %d", i), in: in}
 	}
-	by, err := replayCoverage(ctx, what.s.target, all)
+	by, err := replayCoverage(ctx, s.target, all)
 	if err != nil {
 		return nil, err
 	}
-	code, err := what.flags.code(what.s.target.Shape().Program)
+	code, err := flags.code(s.target.Shape().Program)
 	if err != nil {
 		return nil, err
 	}
-	return &covered{code, by, newCoverReport(code, by, newSources(what.flags.path(), nil))}, nil
+	return &covered{code, by, newCoverReport(code, by, newSources(flags.path(), nil))}, nil
 }

@@ -242,7 +242,9 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 		now.Title, now.Started, now.Workers = s.target.Shape().Program, time.Now(), f.workers
 	})
 	publish := newPublisher(board, nameOf(s))
-	details := newDetails(func(string) (*asked, error) { return &asked{s, &f.targetFlags, out.dir}, nil })
+	details := newDetails(func(string) (*asked, error) {
+		return &asked{out.dir, func() (*subject, *targetFlags, error) { return s, &f.targetFlags, nil }}, nil
+	})
 	watching, err := f.watch.start(ctx, u, watched{board: board, blocked: details.Frontier, details: details})
 	if err != nil {
 		return err
