@@ -54,12 +54,12 @@ const (
 	// floor is the part of the time that is shared by weight alone: an estimate of
 	// nothing may be wrong, and a build that comes later changes it.
 	floor = 0.2
-	// memory is after how many turns an old estimate counts a third. Gains come in bursts;
-	// with two turns a target that had a bad minute is not given up, and one that is
-	// exhausted is found out within minutes.
-	memory = 2
-	// most turns that a target is owed, or owes: what was long ago does not decide.
-	most = 20
+	// memory is after how many turns an old estimate counts a third: what is still to be
+	// found becomes less with what was found, so that old estimates are too high.
+	memory = 1
+	// most turns that a target is owed, or owes: what it was owed by an estimate that turned
+	// out too high is soon forgotten.
+	most = 4
 )
 
 // NewSchedule shares time among targets of these weights, in turns of about that length.

@@ -77,15 +77,17 @@ func (t *tree) get(name string) *tree {
 // set gives a name a value.
 func (t *tree) set(name string, v tree) {
 	t.kind = isNames
-	if old := t.get(name); old != nil {
-		*old = v
-		return
+	for i := range t.names {
+		if t.names[i].name == name {
+			t.names[i].at, t.names[i].value = v.at, v
+			return
+		}
 	}
 	t.names = append(t.names, named{name, v.at, v})
 }
 
-// over returns t with what more says besides: names are put over those of t, one by one
-// down to depth levels of them, and lists behind its lists.
+// over returns t with what more says besides: down to depth levels, names are put over
+// those of t one by one, and lists behind its lists. Below that, what more says replaces it.
 func (t tree) over(more tree, depth int) tree {
 	switch {
 	case t.kind == isNames && more.kind == isNames && depth > 0:
