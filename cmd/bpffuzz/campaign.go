@@ -92,6 +92,7 @@ func (f *campaignFlags) register(cmd *cobra.Command) {
 
 // check refuses flags that make no sense, and puts them in the place of what the file has.
 func (f *campaignFlags) check() (err error) {
+	f.watch.webhooks.more = f.file.Webhooks
 	if err := errors.Join(f.watch.check(), checkJournal(f.journal)); err != nil {
 		return err
 	}

@@ -24,6 +24,8 @@ type campaignWork struct {
 	last    campaignTotals // that were told
 	started time.Time
 	stored  error // why the past could not be stored the last time
+	// unwritten is why the statistics could not be written the last time.
+	unwritten error
 }
 
 // pastFile is the state of a campaign, in its directory.
@@ -43,6 +45,7 @@ func (f *campaignFlags) work(ctx context.Context, u *ui) error {
 	defer watching.unshow() // a panic is to be read
 	w.introduce()
 	ran := w.run(ctx)
+	w.stats()
 	watching.unshow()
 	err = w.finish(ran)
 	return cmp.Or(err, watching.Close())
@@ -265,6 +268,7 @@ func (w *campaignWork) tell() {
 		rate = float64(now.execs-w.last.execs) / since.Seconds()
 	}
 	w.last = now
+	w.stats()
 	w.u.progress("elapsed: %s, targets: %d running, %d failed, execs: %d (%.0f/sec), edges: %d/%d, corpus: %d, new findings: %d",
 		roundTime(time.Since(w.started)), now.running, now.failed, now.execs, rate, now.edges, now.total, now.corpus, now.findings)
 }

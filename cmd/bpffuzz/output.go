@@ -227,11 +227,15 @@ const plotHeader = "unix_time,relative_time,execs_done,execs_per_sec,edges_found
 
 // startPlot makes plot.csv; a run that goes on adds to the one that is there.
 func (o *output) startPlot() error {
-	path := filepath.Join(o.dir, "plot.csv")
-	if _, err := os.Stat(path); err == nil {
+	return explainFull(startPlot(filepath.Join(o.dir, "plot.csv")))
+}
+
+// startPlot makes the file of a plot where there is none.
+func startPlot(path string) error {
+	if exists(path) {
 		return nil
 	}
-	return explainFull(writeWhole(path, []byte(plotHeader)))
+	return writeWhole(path, []byte(plotHeader))
 }
 
 // write replaces stats.json and adds a line to plot.csv.

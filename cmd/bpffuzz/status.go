@@ -23,19 +23,29 @@ type status struct {
 }
 
 func newStatus(s *summary, o *output, now time.Time) *status {
-	st := &status{RunTime: int64(s.Elapsed), PID: os.Getpid(), Covered: "0.00%", Banner: o.program}
-	if s.Total > 0 {
-		st.Covered = fmt.Sprintf("%.2f%%", 100*float64(s.Edges)/float64(s.Total))
-	}
+	st := &status{RunTime: int64(s.Elapsed), PID: os.Getpid(), Covered: percent(s.Edges, s.Total), PeakRSS: peakRSS(), Banner: o.program}
 	if s.Corpus > 0 {
 		st.LastFind = now.Add(-time.Duration(s.Newest * float64(time.Second))).Unix()
 	}
 	if at := o.lastStored(); !at.IsZero() {
 		st.LastFinding = at.Unix()
 	}
-	var used unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &used) == nil {
-		st.PeakRSS = int64(used.Maxrss) >> 10
-	}
 	return st
+}
+
+// percent writes a share as afl-fuzz does.
+func percent(n, of int) string {
+	if of == 0 {
+		return "0.00%"
+	}
+	return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(of))
+}
+
+// peakRSS is the most memory that this process had, in MiB; 0 where that is not known.
+func peakRSS() int64 {
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return int64(used.Maxrss) >> 10
 }

@@ -16,7 +16,8 @@ type webhookFlags struct {
 	format string
 	http   bool
 
-	hooks []notify.Hook // once checked
+	more  []campaign.Webhook // of a campaign file
+	hooks []notify.Hook      // once checked
 }
 
 func (f *webhookFlags) register(cmd *cobra.Command) {
@@ -37,8 +38,19 @@ func (f *webhookFlags) check() error {
 		}
 		f.hooks = append(f.hooks, notify.Hook{URL: url, Format: notify.Format(f.format), HTTP: f.http})
 	}
+	for _, one := range f.more {
+		source := notify.Source("env:" + one.URLEnv)
+		if one.URLFile != "" {
+			source = notify.Source("file:" + one.URLFile)
+		}
+		url, err := source.URL()
+		if err != nil {
+			return usageError("%s: %w", one.At, err)
+		}
+		f.hooks = append(f.hooks, notify.Hook{URL: url, Format: notify.Format(one.Format), HTTP: one.HTTP})
+	}
 	if err := notify.Check(f.hooks); err != nil {
-		return usageError("--webhook: %w", err)
+		return usageError("webhooks: %w", err)
 	}
 	switch notify.Format(f.format) {
 	case notify.Generic, notify.Slack:

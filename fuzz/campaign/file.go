@@ -60,6 +60,8 @@ type File struct {
 	Seed uint64
 	// Retention limits what is kept on disk.
 	Retention Retention
+	// Webhooks are told of new findings, of targets that fail, and of the end.
+	Webhooks []Webhook
 	// Items are what the file lists under targets.
 	Items []Item
 }

@@ -44,6 +44,9 @@ func (f *File) keys(r *fileReader) map[string]strict.Setter {
 			return nil
 		},
 		"retention": func(n ast.Node, _ string) error { return r.Object(n, "retention", f.Retention.keys(r)) },
+		"webhooks": func(n ast.Node, _ string) error {
+			return r.List(n, "webhooks", func(_ int, n ast.Node) error { return f.readWebhook(r, n) })
+		},
 		"targets": func(n ast.Node, _ string) error {
 			return r.List(n, "targets", func(_ int, n ast.Node) error { return f.readItem(r, n) })
 		},
