@@ -11,7 +11,7 @@ func step(packet string) *Input { return &Input{Steps: []Step{{Packet: []byte(pa
 
 func load(t *testing.T, d *Dir) (inputs []*Input, warnings []error) {
 	t.Helper()
-	err := d.Load(func(in *Input) { inputs = append(inputs, in) }, func(err error) { warnings = append(warnings, err) })
+	err := d.Load(t.Context(), func(in *Input) { inputs = append(inputs, in) }, func(err error) { warnings = append(warnings, err) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,8 +15,9 @@ import (
 // Load calls add with every input in the directory, in order of file name. Files are
 // read by several goroutines, add and warn are called from the caller's. A file that
 // cannot be read as an input, or whose name is a hash of other contents, is moved to the
-// directory "corrupt" beside this one and reported to warn.
-func (d *Dir) Load(add func(*Input), warn func(error)) error {
+// directory "corrupt" beside this one and reported to warn. It ends early with ctx, whose
+// error it then returns.
+func (d *Dir) Load(ctx context.Context, add func(*Input), warn func(error)) error {
 	names, err := d.names()
 	if err != nil {
 		return err
@@ -26,6 +28,9 @@ func (d *Dir) Load(add func(*Input), warn func(error)) error {
 	}
 	defer files.Close()
 	for block := range files.ahead(names) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("reading corpus directory %s: stopped: %w", d.path, ctx.Err())
+		}
 		for i := range block {
 			switch f := &block[i]; {
 			case f.err == nil:
@@ -76,10 +81,15 @@ const (
 )
 
 // ahead yields the files of names in order, a block at a time, and has the next ones
-// read meanwhile. The caller takes all of them.
+// read meanwhile.
 func (r *dirReader) ahead(names []string) func(func([]dirFile) bool) {
 	return func(yield func([]dirFile) bool) {
 		var ahead []chan []dirFile
+		defer func() { // whoever takes no more closes the directory
+			for _, block := range ahead {
+				<-block
+			}
+		}()
 		next := func() {
 			n := min(len(names), readBlock)
 			block := names[:n]

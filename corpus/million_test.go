@@ -50,7 +50,7 @@ func loadAll(b *testing.B, path string, n int) {
 		b.Fatal(err)
 	}
 	all := make([]*Input, 0, n)
-	err = d.Load(func(in *Input) { all = append(all, in) }, func(err error) { b.Error(err) })
+	err = d.Load(b.Context(), func(in *Input) { all = append(all, in) }, func(err error) { b.Error(err) })
 	if err != nil || len(all) != n {
 		b.Fatalf("loaded %d entries of %d: %v", len(all), n, err)
 	}

@@ -104,7 +104,7 @@ func journalProcess(ctx context.Context, t *testing.T, dir string, ends bool) er
 			return err
 		}
 	}
-	if err := entries.Load(func(in *corpus.Input) { opts.Seeds = append(opts.Seeds, in) }, func(err error) { t.Error(err) }); err != nil {
+	if err := entries.Load(t.Context(), func(in *corpus.Input) { opts.Seeds = append(opts.Seeds, in) }, func(err error) { t.Error(err) }); err != nil {
 		return err
 	}
 	opts.Journal, opts.Resume = j, j.Left().Inputs
@@ -222,7 +222,7 @@ func storedEdges(t *testing.T, dir string) map[int]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := entries.Load(run, func(err error) { t.Error(err) }); err != nil {
+	if err := entries.Load(t.Context(), run, func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
 	there := filepath.Join(dir, "journal") // stays: the next process opens it

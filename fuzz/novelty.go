@@ -7,44 +7,8 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/cover"
-	"github.com/bpffuzz/bpffuzz/mutate"
 	"github.com/bpffuzz/bpffuzz/triage"
 )
-
-// start tries the seeds, which the first worker does for all.
-func (w *worker) start(ctx context.Context) error {
-	if w.index != 0 {
-		select {
-		case <-w.run.seeded:
-		case <-ctx.Done():
-		}
-		return nil
-	}
-	defer close(w.run.seeded)
-	w.run.mu.Lock()
-	w.run.executor = w.describe()
-	w.run.mu.Unlock()
-	shape := w.run.target.Shape()
-	for _, seeds := range [...][]*corpus.Input{w.run.opts.Seeds, mutate.Seeds(shape)} {
-		for _, in := range seeds {
-			if ctx.Err() != nil {
-				break
-			}
-			if err := w.try(ctx, in); err != nil {
-				return err
-			}
-		}
-	}
-	if w.run.corpus.Snapshot().Len() == 0 {
-		in := &corpus.Input{Steps: []corpus.Step{{Packet: make([]byte, shape.Packet.Min)}}}
-		entry := w.run.corpus.Force(in, make([]byte, len(w.seen.Bytes())))
-		if err := w.announce(entry); err != nil {
-			return err
-		}
-		w.solve.entry(entry.Input)
-	}
-	return w.resume(ctx)
-}
 
 // describe says which executor this is, and why inputs run one by one.
 func (w *worker) describe() string {

@@ -67,6 +67,7 @@ type run struct {
 	keeper   *keeper
 	findings *findings
 	workers  []*worker
+	seeds    *seedRow
 	seeded   chan struct{} // closed when the seeds have been tried
 	execs    atomic.Uint64 // claimed against opts.Execs
 	newest   atomic.Int64  // when the newest entry came, in ns since started
@@ -83,7 +84,7 @@ func newRun(target Target, opts Options) *run {
 	r := &run{
 		target: target, opts: opts, started: time.Now(),
 		corpus: corpus.New(n), keeper: newKeeper(&opts), findings: newFindings(opts.Report),
-		seeded: make(chan struct{}), unstable: make([]byte, n),
+		seeds: newSeedRow(opts.Seeds), seeded: make(chan struct{}), unstable: make([]byte, n),
 		gains: newGains(target.Table(), opts.Gained),
 	}
 	for i := range opts.Workers {

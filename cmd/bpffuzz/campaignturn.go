@@ -169,7 +169,7 @@ func (t *campaignTarget) resumed(ctx context.Context, f *runFlags, s *subject, o
 	if err != nil {
 		return err
 	}
-	if opts.Seeds, err = f.readSeeds(t.u, s, out); err != nil {
+	if opts.Seeds, err = f.readSeeds(ctx, t.u, s, out); err != nil {
 		return err
 	}
 	if err := out.resume(&opts, s.target.Shape()); err != nil {

@@ -205,7 +205,7 @@ func (f *diffFlags) fuzzInto(ctx context.Context, u *ui, b *twoBuilds, out *outp
 		Warn:   func(err error) { u.warn("%v", err) },
 	}
 	var err error
-	if opts.Seeds, err = f.readSeeds(u, both, out); err != nil {
+	if opts.Seeds, err = f.readSeeds(ctx, u, both, out); err != nil {
 		return err
 	}
 	progress := newProgress(u, out, func() {})

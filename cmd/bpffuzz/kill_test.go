@@ -200,7 +200,7 @@ func checkStored(t *testing.T, dir string, r *running) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stored.Load(func(*corpus.Input) {}, func(err error) { t.Error(err) }); err != nil {
+	if err := stored.Load(t.Context(), func(*corpus.Input) {}, func(err error) { t.Error(err) }); err != nil {
 		t.Error(err)
 	}
 }

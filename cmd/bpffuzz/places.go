@@ -131,8 +131,9 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// fatal reports whether the place is a finding whose input ends the process or the machine.
-func (p *place) fatal() bool { return p.key != "" && triage.IsFatal(p.key) }
+// fatal reports whether the place is a finding whose input is not to be run, as it ends the
+// process or the machine.
+func (p *place) fatal() bool { return p.key != "" && triage.HasNoRun(p.key) }
 
 // author tells by the names of files who wrote them.
 func author(entries []os.DirEntry) string {

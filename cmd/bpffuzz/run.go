@@ -196,7 +196,7 @@ func (f *runFlags) resumed(ctx context.Context, u *ui, s *subject, out *output, 
 	if err != nil {
 		return err
 	}
-	if opts.Seeds, err = f.readSeeds(u, s, out); err != nil {
+	if opts.Seeds, err = f.readSeeds(ctx, u, s, out); err != nil {
 		return err
 	}
 	if err := out.resume(&opts, s.target.Shape()); err != nil {

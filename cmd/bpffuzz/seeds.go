@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/mutate"
@@ -20,7 +22,7 @@ type seeds struct {
 
 // readSeeds returns, in this order, what earlier runs found and kept in the output
 // directory, what the flags and what the target file name.
-func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, error) {
+func (f *runFlags) readSeeds(ctx context.Context, u *ui, s *subject, out *output) ([]*corpus.Input, error) {
 	seeds := &seeds{u: u, shape: s.target.Shape(), avoid: out.avoided()}
 	warn := func(err error) { u.warn("%v", err) }
 	for _, key := range out.findings.Keys() {
@@ -28,8 +30,7 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 			seeds.add(named{name: "finding " + key, in: in})
 		}
 	}
-	err := out.corpus.Load(func(in *corpus.Input) { seeds.add(named{name: "an entry of the corpus", in: in}) }, warn)
-	if err != nil {
+	if err := seeds.addCorpus(ctx, out.corpus); err != nil {
 		return nil, err
 	}
 	if n := len(seeds.inputs); n > 0 {
@@ -56,6 +57,22 @@ func (f *runFlags) readSeeds(u *ui, s *subject, out *output) ([]*corpus.Input, e
 	}
 	seeds.addContexts(seeds.inputs[given:], contexts)
 	return seeds.inputs, nil
+}
+
+// loadingEvery is how often it is said how many entries of a large corpus are read.
+const loadingEvery = 3 * time.Second
+
+// addCorpus adds the entries of a corpus, and says how far it is where that takes long.
+func (s *seeds) addCorpus(ctx context.Context, dir *corpusDir) error {
+	read, said := 0, time.Now()
+	add := func(in *corpus.Input) {
+		s.add(named{name: "an entry of the corpus", in: in})
+		if read++; read%1024 == 0 && time.Since(said) >= loadingEvery {
+			said = time.Now()
+			s.u.say("reading the corpus: %d entries so far", read)
+		}
+	}
+	return dir.Load(ctx, add, func(err error) { s.u.warn("%v", err) })
 }
 
 // addAll adds inputs, and neighbouring ones of a step each as sequences where the
