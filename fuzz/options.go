@@ -58,6 +58,9 @@ type Options struct {
 	Resume  []*corpus.Input
 	Resumed func(failing int) error
 
+	// Inbox has inputs that others find meanwhile; nil has none.
+	Inbox Inbox
+
 	// Keep stores new corpus entries; nil keeps them in memory only. It is called
 	// from one goroutine at a time. An error ends the run.
 	Keep func(inputs ...*corpus.Input) error

@@ -84,6 +84,9 @@ func (w *worker) work(ctx context.Context) (err error) {
 		return err
 	}
 	for ctx.Err() == nil {
+		if err := w.receive(ctx); err != nil {
+			return err
+		}
 		if err := w.solve.solve(ctx); err != nil {
 			return err
 		}
