@@ -50,7 +50,7 @@ func lastPlaces(program string, passed []cover.Edge) []string {
 	var places []string
 	for i := len(passed) - 1; i >= 0 && len(places) < keyEdges; i-- {
 		e := &passed[i]
-		if p := place(e); len(places) == 0 || places[len(places)-1] != p {
+		if p := EdgeName(e); len(places) == 0 || places[len(places)-1] != p {
 			places = append(places, p)
 		}
 		if e.Kind == cover.Entry && e.Func == program {
@@ -60,7 +60,9 @@ func lastPlaces(program string, passed []cover.Edge) []string {
 	return places
 }
 
-func place(e *cover.Edge) string {
+// EdgeName names an edge by its function and what its source lines say, as keys of findings do,
+// so that it has the same name in another build.
+func EdgeName(e *cover.Edge) string {
 	if e.ToPos == (cover.Pos{}) {
 		return fmt.Sprintf("%q %d %d\n", e.Func, e.From, e.To)
 	}

@@ -20,11 +20,7 @@ const checkRepeat = 10
 
 // recheck runs the target's findings again where that is asked for, or where the object is
 // another one than before.
-func (t *campaignTarget) recheck(ctx context.Context, f *runFlags, asked bool) error {
-	another, err := t.another(f)
-	if err != nil {
-		return err
-	}
+func (t *campaignTarget) recheck(ctx context.Context, f *runFlags, asked, another bool) error {
 	if !asked && !another {
 		return nil
 	}

@@ -9,11 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign"
-	"github.com/bpffuzz/bpffuzz/triage"
 )
 
 // campaignTarget is a target of a campaign at work. One goroutine at a time has it.
@@ -28,6 +29,32 @@ type campaignTarget struct {
 	baseline     string
 	baselineKeys map[string]bool
 	checked      checkedAgain
+	build        atomic.Pointer[build] // that the last turn had
+}
+
+// build tells the files of two builds of an object apart without reading them.
+type build struct {
+	path     string
+	size     int64 // -1 where there is no file
+	modified time.Time
+}
+
+func buildOf(path string) *build {
+	info, err := os.Stat(path)
+	if err != nil {
+		return &build{path: path, size: -1}
+	}
+	return &build{path, info.Size(), info.ModTime()}
+}
+
+// changed reports whether there is another file than the last turn had.
+func (t *campaignTarget) changed() bool {
+	before := t.build.Load()
+	if before == nil {
+		return false
+	}
+	now := buildOf(before.path)
+	return now.size >= 0 && *now != *before
 }
 
 // read reads the target file of a target, as it is going to be.
@@ -93,9 +120,6 @@ func (t *campaignTarget) writeSetup() error {
 func (t *campaignTarget) do(ctx context.Context, turn campaign.Turn) (out campaign.Outcome, err error) {
 	t.publish.update(func(_ *campaign.Status, s *campaign.TargetStatus) { s.State, s.Problem = campaign.Running, "" })
 	out, err = t.turn(ctx, &turn)
-	if errors.Is(err, errFindings) {
-		err = nil
-	}
 	if err != nil {
 		err = firstLine(t.Explain(t.f.setupPath(t.Target), err))
 		t.publish.end(nil, err)
@@ -127,14 +151,21 @@ func (t *campaignTarget) turn(ctx context.Context, turn *campaign.Turn) (campaig
 		return out, err
 	}
 	f.how, f.keeping = f.executor, cmp.Or(f.state, f.file.State)
-	if err := t.recheck(ctx, f, turn.Check); err != nil {
+	t.build.Store(buildOf(f.path()))
+	another, err := t.another(f)
+	if err != nil {
+		return out, err
+	}
+	if err := t.recheck(ctx, f, turn.Check, another); err != nil {
 		return out, err
 	}
 	subject, err := f.load(t.u, 0)
 	if err != nil {
 		return out, t.rejected(f, err)
 	}
-	return t.fuzz(ctx, f, subject)
+	out, err = t.fuzz(ctx, f, subject)
+	out.Rebuilt = another
+	return out, err
 }
 
 // rejected makes a finding of a program that the kernel does not load, which cannot run all
@@ -158,9 +189,14 @@ func (t *campaignTarget) fuzz(ctx context.Context, f *runFlags, s *subject) (o c
 	}
 	out.baseline = t.baselineKeys
 	err = t.resumed(ctx, f, s, out, opts)
-	o = t.outcome(out)
-	clean := err == nil || errors.Is(err, errFindings)
-	return o, cmp.Or(err, out.closeJournal(clean), out.Close())
+	if errors.Is(err, errFindings) {
+		err = nil
+	}
+	result, edges := t.publish.turned()
+	o = outcomeOf(result, edges, out)
+	who, unread := f.ownerOf(f.path(), s.target.Shape().Program, s.target.Shape().Type)
+	err = cmp.Or(err, unread, t.carry(s, who.Hash, result))
+	return o, cmp.Or(err, out.closeJournal(err == nil), out.Close())
 }
 
 // resumed goes on from what is in the target's directory.
@@ -179,21 +215,26 @@ func (t *campaignTarget) resumed(ctx context.Context, f *runFlags, s *subject, o
 	return f.watched(ctx, t.u, s, out, opts, t.publish, func() {})
 }
 
-// outcome is what the last turn gave.
-func (t *campaignTarget) outcome(out *output) campaign.Outcome {
-	stats, edges := t.publish.turned()
-	o := campaign.Outcome{Execs: stats.Execs, Edges: edges, Entries: stats.Found}
+// outcomeOf is what a turn gave. A finding that was there before is none.
+func outcomeOf(result *fuzz.Result, edges int, out *output) campaign.Outcome {
+	o := campaign.Outcome{Edges: edges}
+	if result != nil {
+		o.Execs, o.Entries = result.Stats.Execs, result.Stats.Found
+	}
 	for _, f := range out.list() {
-		if !out.before[f.Key] && !out.known[f.Key] && !out.baseline[f.Key] && f.Oracle != triage.Rejected {
+		if !out.before[f.Key] && !out.known[f.Key] && !out.baseline[f.Key] {
 			o.Findings++
 		}
 	}
 	return o
 }
 
-// turned returns what the last turn came to, and how many edges it gained.
-func (p *publisher) turned() (fuzz.Stats, int) {
+// turned returns what the last turn came to, nil where it failed, and how many edges it
+// gained. The result is forgotten, as it has the whole corpus.
+func (p *publisher) turned() (*fuzz.Result, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.last, p.gained
+	last := p.last
+	p.last = nil
+	return last, p.gained
 }

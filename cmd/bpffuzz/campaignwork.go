@@ -157,6 +157,7 @@ func (w *campaignWork) run(ctx context.Context) error {
 		Do: func(ctx context.Context, turn campaign.Turn) (campaign.Outcome, error) {
 			return byName[turn.Target.Name].do(ctx, turn)
 		},
+		Changed: func(t *campaign.Target) bool { return byName[t.Name].changed() },
 		Began: func(turn campaign.Turn) {
 			w.u.detail("%s: turn %d begins, seed %d", turn.Target.Name, turn.Number, turn.Seed)
 		},

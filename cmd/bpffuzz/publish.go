@@ -20,10 +20,10 @@ type publisher struct {
 	waits bool
 
 	mu     sync.Mutex
-	before fuzz.Stats // of earlier turns
-	turn   fuzz.Stats // of this one
-	last   fuzz.Stats // of the turn that ended last
-	gained int        // edges, in this turn
+	before fuzz.Stats   // of earlier turns
+	turn   fuzz.Stats   // of this one
+	last   *fuzz.Result // of the turn that ended last, until it is taken
+	gained int          // edges, in this turn
 }
 
 // newPublisher returns a publisher for the target of that name, which is added to the
@@ -147,7 +147,7 @@ func (p *publisher) end(result *fuzz.Result, problem error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = p.turn
+	p.last = result
 	p.before, p.turn = campaign.Sum(p.before, p.turn), fuzz.Stats{}
 	p.update(func(_ *campaign.Status, t *campaign.TargetStatus) {
 		t.State, t.Rate, t.Problem = p.after(problem), 0, ""

@@ -38,6 +38,10 @@ type Options struct {
 	// Do runs a turn. It is called from any goroutine, for one target once at a time. An
 	// error says that the target could not run; it is tried again later.
 	Do func(context.Context, Turn) (Outcome, error)
+	// Changed says that a target was built again since its last turn: its next one is before
+	// those of others. It is called often, for targets that are not at work, from the goroutine
+	// of Run; nil means never.
+	Changed func(*Target) bool
 	// Began, Ended and Saved are called from the goroutine of Run; nil means never. Ended gets
 	// the error of Do. Saved is called when Past changed, so that it can be stored.
 	Began func(Turn)
@@ -61,6 +65,9 @@ func (o Options) withDefaults() Options {
 	o.Workers = max(o.Workers, 1)
 	if o.Turn <= 0 {
 		o.Turn = DefaultTurn
+	}
+	if o.Changed == nil {
+		o.Changed = func(*Target) bool { return false }
 	}
 	if o.Began == nil {
 		o.Began = func(Turn) {}
@@ -100,7 +107,8 @@ type runner struct {
 	schedule *Schedule
 	free     int // workers
 	failed   []failure
-	ran      bool // some target did, in this process
+	ran      bool   // some target did, in this process
+	had      []bool // which had a turn in this process, of whatever outcome
 	done     chan result
 	busy     int // turns
 
@@ -127,7 +135,7 @@ func newRunner(o Options) *runner {
 	for i := range o.Targets {
 		weights[i] = max(o.Targets[i].Weight, 0)
 	}
-	r := &runner{o: o, free: o.Workers, failed: make([]failure, len(o.Targets)), done: make(chan result, len(o.Targets))}
+	r := &runner{o: o, free: o.Workers, failed: make([]failure, len(o.Targets)), had: make([]bool, len(o.Targets)), done: make(chan result, len(o.Targets))}
 	r.schedule = NewSchedule(weights, r.length())
 	for i := range o.Targets {
 		r.schedule.Shares[i] = o.Past.Target(o.Targets[i].Name).share()
@@ -195,8 +203,7 @@ func (r *runner) fuzz(ctx context.Context) {
 // are too few for it, those that are free wait with it, or it would never have a turn.
 func (r *runner) fill(ctx context.Context) {
 	for !r.over() {
-		r.retry()
-		i := r.schedule.Next()
+		i := r.next()
 		if i < 0 || r.workers(i) > r.free {
 			return
 		}
@@ -218,13 +225,22 @@ func (r *runner) used() time.Duration { return r.before + time.Since(r.start) }
 
 func (r *runner) over() bool { return r.o.Duration > 0 && r.used() >= r.o.Duration }
 
-// retry puts those back that could not run and had time to be mended.
-func (r *runner) retry() {
-	for i := range r.failed {
-		if f := &r.failed[i]; f.times > 0 && !time.Now().Before(f.again) {
+// next returns the target whose turn is next: one that was built again, or else what the
+// schedule says. Those that could not run are back in it once they had time to be mended.
+func (r *runner) next() int {
+	for i := range r.o.Targets {
+		if r.schedule.busy[i] {
+			continue
+		}
+		changed := r.had[i] && r.o.Changed(&r.o.Targets[i])
+		if f := &r.failed[i]; f.times > 0 && (changed || !time.Now().Before(f.again)) {
 			r.schedule.Out(i, false)
 		}
+		if changed {
+			return i
+		}
 	}
+	return r.schedule.Next()
 }
 
 func (r *runner) begin(ctx context.Context, i int, turn Turn) {
@@ -246,6 +262,7 @@ func (r *runner) begin(ctx context.Context, i int, turn Turn) {
 func (r *runner) end(one result) {
 	r.free += one.turn.Workers
 	r.busy--
+	r.had[one.i] = true
 	past := r.past(one.i)
 	if one.err != nil {
 		r.fail(one.i)

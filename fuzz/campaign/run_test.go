@@ -283,3 +283,31 @@ func TestRunStoresItsPastAllTheTime(t *testing.T) {
 		}
 	})
 }
+
+// A target that was built again is next, also one that could not run.
+func TestRunPrefersNewBuilds(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &pretend{broken: map[string]bool{"t7": broken}}
+			start := time.Now()
+			built, again := start.Add(91*time.Minute), false
+			err := Run(t.Context(), Options{
+				Targets: planned(10), Duration: 2 * time.Hour, Past: NewPast(1), Do: p.do,
+				Changed: func(target *Target) bool {
+					return target.Name == "t7" && !again && !time.Now().Before(built)
+				},
+				Began: func(turn Turn) {
+					if !again && !time.Now().Before(built) {
+						if turn.Target.Name != "t7" || time.Since(built) > time.Minute {
+							t.Errorf("%s behind the build is %s", time.Since(built), turn.Target.Name)
+						}
+						again = true
+					}
+				},
+			})
+			if err != nil || !again {
+				t.Errorf("error %v; it had its turn: %v", err, again)
+			}
+		})
+	}
+}

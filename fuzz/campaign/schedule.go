@@ -13,6 +13,9 @@ type Outcome struct {
 	Execs uint64
 	// Edges, Entries and Findings count what is new.
 	Edges, Entries, Findings int
+	// Rebuilt says that the program is another one than in the turn before: what was known of
+	// its gains no longer counts.
+	Rebuilt bool
 }
 
 // What gains are worth, in edges: an entry that passes no new edge goes on from where it
@@ -119,7 +122,7 @@ func (s *Schedule) learn(i int, o *Outcome) {
 		return
 	}
 	gained := o.worth() / o.Took.Seconds()
-	if t.Turns == 1 {
+	if t.Turns == 1 || o.Rebuilt {
 		t.Estimate = gained
 		return
 	}

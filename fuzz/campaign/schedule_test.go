@@ -150,3 +150,15 @@ func TestScheduleCreditIsBounded(t *testing.T) {
 		t.Errorf("the credits are %+v", s.Shares)
 	}
 }
+
+func TestScheduleForgetsOldBuilds(t *testing.T) {
+	s := NewSchedule([]float64{1}, time.Minute)
+	for _, o := range []Outcome{{Edges: 600}, {}, {}, {}, {Edges: 60, Rebuilt: true}} {
+		s.Begin(0)
+		o.Took = time.Minute
+		s.End(0, o, 1)
+	}
+	if got := s.Shares[0].Estimate; got != 1 {
+		t.Errorf("%f edges per second are expected of the new build", got)
+	}
+}
