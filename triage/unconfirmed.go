@@ -5,10 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 )
@@ -101,6 +104,38 @@ func (a *Aside) Add(u *Unconfirmed) (bool, error) {
 	}
 	a.kept[key] = true
 	return true, nil
+}
+
+// Expire removes failures that were kept before a moment, and returns how many; others may
+// take their place.
+func (a *Aside) Expire(before time.Time) (removed int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(a.kept)) {
+		path := filepath.Join(a.dir, key)
+		info, err := os.Stat(path)
+		if err == nil && !info.ModTime().Before(before) {
+			continue
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return removed, fmt.Errorf("looking at unconfirmed failure %s: %w", path, err)
+		}
+		if err := removeDir(path); err != nil {
+			return removed, fmt.Errorf("removing unconfirmed failure %s: %w", path, err)
+		}
+		delete(a.kept, key)
+		removed++
+	}
+	return removed, nil
+}
+
+// removeDir removes a directory that nobody finds half removed.
+func removeDir(path string) error {
+	hidden := filepath.Join(filepath.Dir(path), tempPrefix+filepath.Base(path))
+	if err := os.Rename(path, hidden); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(hidden)
 }
 
 // of returns how many failures of the same oracle and program are kept.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 )
@@ -70,5 +71,33 @@ func TestAsideTellsOraclesApart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(a.Dir(), unconfirmed("invariant-a", 0).Key())); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAsideExpires(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "unconfirmed")
+	a, err := OpenAside(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range DefaultPerOracle {
+		if kept, err := a.Add(unconfirmed("errno", n)); !kept || err != nil {
+			t.Fatalf("failure %d: %v, %v", n, kept, err)
+		}
+	}
+	now := time.Now()
+	for n := range 2 {
+		if err := os.Chtimes(filepath.Join(dir, unconfirmed("errno", n).Key()), now, now.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if removed, err := a.Expire(now.Add(-time.Minute)); removed != 2 || err != nil {
+		t.Errorf("%d are removed, %v; want 2", removed, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != DefaultPerOracle-2 || a.Len() != len(entries) {
+		t.Errorf("%d directories, %d are counted; %v", len(entries), a.Len(), err)
+	}
+	if kept, err := a.Add(unconfirmed("errno", 100)); !kept || err != nil {
+		t.Errorf("there is no room for another one: %v, %v", kept, err)
 	}
 }
