@@ -30,7 +30,10 @@ type builtin struct {
 	// on reports whether the oracle is on by default for the shape; nil means never.
 	on func(*corpus.Shape) bool
 	// fits reports whether the oracle can object to anything of this shape.
-	fits     func(*corpus.Shape) bool
+	fits func(*corpus.Shape) bool
+	// lacks is what is missing where it does not fit; "" where the program's type has no
+	// such thing.
+	lacks    string
 	oracle   func(*corpus.Shape) Oracle
 	relation func(*corpus.Shape) Relation
 }
@@ -42,8 +45,14 @@ func builtins() []builtin {
 	return []builtin{
 		{name: "errno", on: always, fits: always, oracle: newErrno},
 		{name: "verdict", on: always, fits: func(s *corpus.Shape) bool { return s.Closed }, oracle: newVerdict},
-		{name: KernelSplat, on: always, fits: func(s *corpus.Shape) bool { return s.Log }, oracle: newKernelSplat},
-		{name: Stderr, on: always, fits: func(s *corpus.Shape) bool { return s.Stderr }, oracle: newStderr},
+		{
+			name: KernelSplat, on: always, fits: func(s *corpus.Shape) bool { return s.Log }, oracle: newKernelSplat,
+			lacks: "the kernel's log cannot be read",
+		},
+		{
+			name: Stderr, on: always, fits: func(s *corpus.Shape) bool { return s.Stderr }, oracle: newStderr,
+			lacks: "the program has no code that leaves text there, or the kernel has no such streams",
+		},
 		{name: "verifier-claim", on: always, fits: func(s *corpus.Shape) bool { return len(s.Claims) > 0 }, oracle: newClaim},
 		{name: "assert", on: always, fits: asserts, oracle: newAssert},
 		{
@@ -107,6 +116,8 @@ func Oracles(shape *corpus.Shape, opts OracleOptions) (oracles []Oracle, relatio
 		}
 		switch {
 		case !on:
+		case chosen && !b.fits(shape) && b.lacks != "":
+			return nil, nil, fmt.Errorf("oracle %q cannot judge: %s: switch it off", b.name, b.lacks)
 		case chosen && !b.fits(shape):
 			return nil, nil, fmt.Errorf("oracle %q has no meaning for programs of type %s: switch it off", b.name, shape.Type)
 		case !b.fits(shape):

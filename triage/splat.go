@@ -2,9 +2,9 @@ package triage
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage/kernellog"
 )
 
 // Names of oracles that hear what the kernel and the program say.
@@ -19,59 +19,48 @@ const (
 	SourceStderr = "stderr"
 )
 
-// Splat is what a line of the kernel's log says of the kernel's health.
-type Splat uint8
+// maxComplaintLines bounds the lines of complaints that events have, besides their heads.
+const maxComplaintLines = 200
 
-const (
-	// Sound is any other line.
-	Sound Splat = iota
-	// Warned is a kernel that noticed something wrong and goes on as before.
-	Warned
-	// Harmed is a kernel that may have lost a task, a lock or memory: what led to it
-	// is not run again.
-	Harmed
-)
-
-// splats are how lines begin, or what they have in them where within is set.
-var splats = [...]struct {
-	text   string
-	within bool
-	splat  Splat
-}{
-	{text: "WARNING: ", splat: Warned},
-	{text: "UBSAN: ", splat: Warned},
-	{text: "BUG: KASAN: ", splat: Warned},
-	{text: "BUG: KFENCE: ", splat: Warned},
-	{text: "BUG: KMSAN: ", splat: Warned},
-	{text: "BUG: KCSAN: ", splat: Warned},
-	{text: "BUG: sleeping function called from invalid context", splat: Warned},
-	{text: "BUG: scheduling while atomic", splat: Warned},
-	{text: "BUG: using ", splat: Warned}, // smp_processor_id() in preemptible code
-	{text: "verifier bug: ", splat: Warned},
-	{text: "BUG: ", splat: Harmed},
-	{text: "watchdog: BUG: ", splat: Harmed},
-	{text: "kernel BUG at ", splat: Harmed},
-	{text: "Oops: ", splat: Harmed},
-	{text: "Internal error: ", splat: Harmed},
-	{text: "general protection fault", splat: Harmed},
-	{text: "Kernel panic - ", splat: Harmed},
-	{text: "Unable to handle kernel ", splat: Harmed},
-	{text: "INFO: task ", splat: Harmed},
-	{text: "rcu: INFO: ", splat: Harmed},
-	{text: "self-detected stall on CPU", within: true, splat: Harmed},
-	{text: "detected stalls on CPUs/tasks", within: true, splat: Harmed},
-}
-
-// SplatOf says what a line of the kernel's log is, without time and level in front of it.
-func SplatOf(line string) Splat {
-	for i := range splats {
-		s := &splats[i]
-		if strings.HasPrefix(line, s.text) || s.within && strings.Contains(line, s.text) {
-			return s.splat
+// AddComplaints appends what the kernel complains of to events, line by line.
+func AddComplaints(events []corpus.Event, list []kernellog.Complaint) []corpus.Event {
+	left := maxComplaintLines
+	for i := range list {
+		c := &list[i]
+		lines := c.Lines
+		if len(lines) > left {
+			lines = []string{c.Head}
+		}
+		left -= len(lines)
+		for _, line := range lines {
+			events = append(events, corpus.Event{Source: SourceLog, Text: line})
 		}
 	}
-	return Sound
+	return events
 }
+
+// complaints puts together what events have of the kernel's log.
+func complaints(events []corpus.Event) []kernellog.Complaint {
+	var r kernellog.Reader
+	for i := range events {
+		if events[i].Source == SourceLog {
+			r.Add(kernellog.Record{Text: events[i].Text})
+		}
+	}
+	return r.Take()
+}
+
+// splatError is a complaint of the kernel.
+type splatError struct{ complaint kernellog.Complaint }
+
+func (e *splatError) Error() string { return "the kernel complains: " + e.complaint.String() }
+
+// placedSplat is one that names its place in the kernel.
+type placedSplat struct{ splatError }
+
+// site implements sited: where the kernel notices is nearer to the defect than the edges of
+// a program that it was called by.
+func (e *placedSplat) site() string { return e.complaint.Kind + " in " + e.complaint.Where }
 
 // Heard returns what the oracles of names object to in events, nil where that is nothing.
 // Harmed says that the kernel may be.
@@ -80,8 +69,8 @@ func (j *Judge) Heard(events []corpus.Event) (f *Failure, harmed bool) {
 		return nil, false
 	}
 	out := &corpus.Outcome{Have: corpus.HaveEvents, Events: events}
-	for i := range events {
-		harmed = harmed || events[i].Source == SourceLog && SplatOf(events[i].Text) == Harmed
+	for _, c := range complaints(events) {
+		harmed = harmed || c.Harm == kernellog.Harmed
 	}
 	for i := range j.oracles {
 		if o := &j.oracles[i]; o.Need == corpus.HaveEvents && f == nil {
@@ -98,12 +87,14 @@ func newKernelSplat(*corpus.Shape) Oracle {
 	return Oracle{
 		Name: KernelSplat, Need: corpus.HaveEvents, When: Sampled,
 		Judge: func(_ *corpus.Input, out *corpus.Outcome) error {
-			for i := range out.Events {
-				if e := &out.Events[i]; e.Source == SourceLog && SplatOf(e.Text) != Sound {
-					return fmt.Errorf("the kernel logged %q", e.Text)
-				}
+			list := complaints(out.Events)
+			switch {
+			case len(list) == 0:
+				return nil
+			case list[0].Where == "":
+				return &splatError{list[0]}
 			}
-			return nil
+			return &placedSplat{splatError{list[0]}}
 		},
 	}
 }

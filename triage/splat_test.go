@@ -1,37 +1,13 @@
 package triage
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
+	"github.com/bpffuzz/bpffuzz/triage/kernellog"
 )
-
-func TestSplatOf(t *testing.T) {
-	for _, test := range []struct {
-		line string
-		want Splat
-	}{
-		{"WARNING: CPU: 1 PID: 812 at kernel/bpf/verifier.c:2731 reg_bounds_sanity_check+0x1f4/0x210", Warned},
-		{"BUG: KASAN: slab-out-of-bounds in bpf_skb_load_bytes+0x6a/0xd0", Warned},
-		{"UBSAN: shift-out-of-bounds in kernel/bpf/core.c:1723:2", Warned},
-		{"verifier bug: REG INVARIANTS VIOLATION (true_reg1): range bounds violation", Warned},
-		{"BUG: kernel NULL pointer dereference, address: 0000000000000008", Harmed},
-		{"BUG: unable to handle page fault for address: ffffc90000a3d000", Harmed},
-		{"Oops: 0000 [#1] PREEMPT SMP NOPTI", Harmed},
-		{"rcu: INFO: rcu_preempt self-detected stall on CPU", Harmed},
-		{"watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [fuzz:812]", Harmed},
-		{"INFO: task fuzz:812 blocked for more than 120 seconds.", Harmed},
-		{"kernel BUG at net/core/skbuff.c:2674!", Harmed},
-		{"eth0: renamed from veth1", Sound},
-		{"audit: type=1400 WARNING: not a splat", Sound},
-		{"systemd[1]: BUG: of somebody else", Sound},
-		{"", Sound},
-	} {
-		if got := SplatOf(test.line); got != test.want {
-			t.Errorf("%q is %d, want %d", test.line, got, test.want)
-		}
-	}
-}
 
 func TestHeard(t *testing.T) {
 	judge := NewJudge([]Oracle{newKernelSplat(nil), newStderr(nil)}, nil)
@@ -53,5 +29,58 @@ func TestHeard(t *testing.T) {
 		if got != test.oracle || harmed != test.harmed {
 			t.Errorf("%s: oracle %q, harmed %v", test.name, got, harmed)
 		}
+	}
+}
+
+// judgeSplat returns what the oracle says of lines of the kernel's log.
+func judgeSplat(lines ...string) error {
+	out := &corpus.Outcome{Have: corpus.HaveEvents}
+	for _, line := range lines {
+		out.Events = append(out.Events, corpus.Event{Source: SourceLog, Text: line})
+	}
+	return newKernelSplat(nil).Judge(nil, out)
+}
+
+// One defect that shows on another processor, in another process and at another address has
+// one title and one name, another defect has another one.
+func TestSplatIsNamedByPlaceInKernel(t *testing.T) {
+	const (
+		first  = "WARNING: CPU: 1 PID: 812 at net/core/filter.c:1716 bpf_skb_load_bytes+0xc0/0xd0"
+		second = "WARNING: CPU: 0 PID: 4711 at net/core/filter.c:1716 bpf_skb_load_bytes+0xc0/0xd0"
+		other  = "WARNING: CPU: 0 PID: 4711 at net/core/filter.c:4471 bpf_xdp_adjust_tail+0xc0/0xd0"
+	)
+	name := func(line string) (title, key string) {
+		err := judgeSplat(line)
+		place, ok := errors.AsType[sited](err)
+		if !ok {
+			t.Fatalf("%q: %v has no place", line, err)
+		}
+		return err.Error(), place.site()
+	}
+	title, key := name(first)
+	if again, sameKey := name(second); again != title || sameKey != key {
+		t.Errorf("%q and %q, %q and %q", title, again, key, sameKey)
+	}
+	if _, otherKey := name(other); otherKey == key {
+		t.Errorf("two defects are both %q", key)
+	}
+	if err := judgeSplat("Kernel panic - not syncing: Fatal exception in interrupt"); err == nil {
+		t.Error("a panic is nothing")
+	} else if _, ok := errors.AsType[sited](err); ok {
+		t.Errorf("%v has a place", err)
+	}
+}
+
+// However long complaints are, each is in the events at least with its head.
+func TestComplaintsAreBounded(t *testing.T) {
+	long := kernellog.Complaint{Head: "BUG: KASAN: use-after-free in a+0x1/0x2", Lines: slices.Repeat([]string{" b+0x1/0x2"}, maxComplaintLines)}
+	long.Lines[0] = long.Head
+	last := kernellog.Complaint{Head: "Oops: 0000 [#1]", Lines: []string{"Oops: 0000 [#1]", "RIP: 0010:a+0x1/0x2"}}
+	events := AddComplaints(nil, []kernellog.Complaint{long, long, last})
+	if len(events) > maxComplaintLines+2 || events[len(events)-1].Text != last.Head {
+		t.Errorf("%d events, the last is %q", len(events), events[len(events)-1].Text)
+	}
+	if f, harmed := NewJudge([]Oracle{newKernelSplat(nil)}, nil).Heard(events); f == nil || !harmed {
+		t.Errorf("the kernel is not harmed: %v", f)
 	}
 }

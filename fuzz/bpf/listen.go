@@ -17,7 +17,7 @@ import (
 // mayGoto is the opcode of the jump that the kernel takes when a loop has run for too long.
 const mayGoto = 0xe5
 
-// listener hears what the kernel logs. The zero value is ready to be used. The log is the
+// listener hears what the kernel complains of in its log. The zero value is ready to be used. The log is the
 // machine's: what it says while a program runs need not be about that program.
 type listener struct {
 	log  *kernel.LogReader // nil until somebody wants to hear
@@ -84,15 +84,15 @@ func (l *listener) open() (err error) {
 	return err
 }
 
-// hear appends what was logged since the last call, and what the programs of the instance
+// hear appends what the kernel complained of since the last call, and what the programs of the instance
 // wrote to their error streams.
 func (l *listener) hear(t *Target, inst *instance, events []corpus.Event) ([]corpus.Event, error) {
 	if t.shape.Log && l.log == nil && !l.deaf {
 		l.deaf = l.open() != nil // it could be read when the target was made
 	}
 	if l.log != nil {
-		lines, err := l.log.Lines()
-		if events = addEvents(events, triage.SourceLog, lines); err != nil {
+		list, err := l.log.Complaints()
+		if events = triage.AddComplaints(events, list); err != nil {
 			return events, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/kernel"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/verifier"
+	"github.com/bpffuzz/bpffuzz/triage/kernellog"
 )
 
 // NearLimit is the share of the verifier's limit above which a program is close to it: a
@@ -119,13 +120,13 @@ func (e *RejectedError) Finding() LoadFinding {
 	return f
 }
 
-// listen adds what the kernel's log has of the verifier.
+// listen adds what the kernel's log complains of the verifier.
 func (v *Verified) listen(log *kernel.LogReader) error {
-	lines, err := log.Lines()
-	for _, line := range lines {
-		if verifier.IsAnomaly(line) {
+	list, err := log.Complaints()
+	for i := range list {
+		if c := &list[i]; c.Kind == kernellog.KindVerifier || slices.ContainsFunc(c.Lines, verifier.IsAnomaly) {
 			v.Findings = append(v.Findings, LoadFinding{
-				Kind: "verifier", Title: "the kernel's log complains of the verifier while the program is loaded: " + line, Lines: []string{line},
+				Kind: "verifier", Title: "the kernel's log complains of the verifier while the program is loaded: " + c.String(), Lines: c.Lines,
 			})
 		}
 	}

@@ -3,17 +3,19 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpffuzz/bpffuzz/triage/kernellog"
 )
 
-// LogReader reads what the kernel says from some moment on, whoever it is about.
+// LogReader reads what the kernel complains of from some moment on, whoever it is about.
 //
 // It is not safe for concurrent use.
 type LogReader struct {
 	fd     int
 	record []byte
+	reader kernellog.Reader
 }
 
 // maxRecord is the size of the largest record of /dev/kmsg.
@@ -35,27 +37,29 @@ func OpenLog() (*LogReader, error) {
 // newLogReader reads from a file descriptor that gives a record with each read.
 func newLogReader(fd int) *LogReader { return &LogReader{fd: fd, record: make([]byte, maxRecord)} }
 
-// Lines returns what was logged since the last call, without times and levels. Lines that
-// the kernel has overwritten meanwhile are missing.
-func (l *LogReader) Lines() ([]string, error) {
-	var lines []string
-	record := l.record
+// Complaints returns what the kernel complained of since the last call. What it has
+// overwritten meanwhile is missing. It allocates little where that is nothing.
+func (l *LogReader) Complaints() ([]kernellog.Complaint, error) {
+	err := l.records(l.reader.Add)
+	return l.reader.Take(), err
+}
+
+// records calls visit with each record that was logged since the last call.
+func (l *LogReader) records(visit func(kernellog.Record)) error {
 	for {
-		n, err := unix.Read(l.fd, record)
+		n, err := unix.Read(l.fd, l.record)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			return lines, nil
+			return nil
 		case errors.Is(err, unix.EPIPE), errors.Is(err, unix.EINTR):
 			continue // the oldest ones are gone, reading goes on behind them
 		case err != nil:
-			return lines, fmt.Errorf("reading the kernel's log: %w", err)
+			return fmt.Errorf("reading the kernel's log: %w", err)
 		case n == 0:
-			return lines, nil
+			return nil
 		}
-		// "6,1234,5678,-;the text", then lines with further fields.
-		if _, text, ok := strings.Cut(string(record[:n]), ";"); ok {
-			text, _, _ = strings.Cut(text, "\n")
-			lines = append(lines, text)
+		if record, err := kernellog.Parse(string(l.record[:n])); err == nil { // others are no text
+			visit(record)
 		}
 	}
 }
