@@ -24,20 +24,18 @@ func (f *targetFlags) recipe(s *subject) func(*triage.Finding) (*report.Recipe, 
 			why := fmt.Sprintf("the object cannot be read: %v", errors.Join(unread, err))
 			r = &report.Recipe{Limits: []report.Limit{{Exports: report.Loaders(), Why: oneLine(why)}}}
 		}
-		return r, f.testTarget(s, r, found.Oracle)
+		return r, f.testTarget(s, r)
 	}
 }
 
 // testTarget says where a test finds the program.
-func (f *targetFlags) testTarget(s *subject, r *report.Recipe, oracle string) (err error) {
+func (f *targetFlags) testTarget(s *subject, r *report.Recipe) (err error) {
 	why := ""
 	switch {
 	case f.kernel.loaded():
 		why = "the program was in the kernel already, and a test needs an object"
 	case f.live.on:
 		why = "frames were live, which tests do not have"
-	case oracle == triage.ClaimOracle:
-		why = "checks of the verifier's claims (--check-verifier) are not made in tests"
 	case f.kernel.typ != "":
 		why = "the program's type was given by --type, and a test takes it from the section or a target file: write type: to one"
 	case len(f.kernel.maps) > 0:
@@ -49,7 +47,7 @@ func (f *targetFlags) testTarget(s *subject, r *report.Recipe, oracle string) (e
 	}
 	t := &r.Target
 	t.Program, t.Invariants, t.RealHelpers, t.Faults = s.target.Shape().Program, f.invariants, f.realHelpers, f.faults
-	t.MaxInsns = f.maxInsns
+	t.MaxInsns, t.CheckVerifier = f.maxInsns, f.checkVerifier
 	if t.Oracles, err = f.given(); err != nil {
 		return err
 	}

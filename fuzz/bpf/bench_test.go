@@ -27,6 +27,12 @@ func exampleNames() []string { return []string{"firewall", "balancer", "conntrac
 // exampleTarget loads an example as its target file says, for batches.
 func exampleTarget(t testing.TB, name string) *Target {
 	t.Helper()
+	return exampleTargetWith(t, name, Options{})
+}
+
+// exampleTargetWith does so with options besides.
+func exampleTargetWith(t testing.TB, name string, opts Options) *Target {
+	t.Helper()
 	dir := filepath.Join("../../examples", name)
 	file, err := ReadTargetFile(filepath.Join(dir, "target.yaml"))
 	if err != nil {
@@ -36,7 +42,8 @@ func exampleTarget(t testing.TB, name string) *Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := NewTarget(obj, Options{Program: file.Program, Setup: file.Setup(), Executor: executorBatch})
+	opts.Program, opts.Setup, opts.Executor = file.Program, file.Setup(), executorBatch
+	target, err := NewTarget(obj, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

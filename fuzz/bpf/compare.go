@@ -41,6 +41,9 @@ func (t *Target) climbCompare() error {
 		if step.Rung < t.step.Rung || step.Rung == instrument.NoLoops || step.Rung == instrument.None {
 			continue // the compare variant has no loop counters
 		}
+		if t.step.Rung != instrument.None && step.Flags&^t.step.Flags&instrument.StateFreq != 0 {
+			continue // with extra states the verifier gave up on less code already
+		}
 		t.compare = step
 		inst, err := t.loadOnly(instrument.Compare)
 		if err == nil {

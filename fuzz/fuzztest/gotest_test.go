@@ -185,6 +185,7 @@ func TestPassing(t *testing.T) {
 	for _, test := range []struct{ name, fuzztime, want string }{
 		{"FuzzFine", "2s", "new interesting: "},
 		{"FuzzFine", "20000x", "execs: 2"},
+		{"FuzzChecked", "20000x", "claims about numbers that every run has to satisfy, "},
 		{"FuzzSkip", "1s", "PASS"},
 		{"FuzzDiffSame", "1s", "PASS"},
 		{"FuzzSleep", "2s", "PASS"},

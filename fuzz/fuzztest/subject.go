@@ -69,6 +69,7 @@ func (s *subject) options() bpf.Options {
 		Program: cmp.Or(s.given.Program, s.file.Program), Type: s.file.Type,
 		Setup: s.file.Setup().With(s.given.Setup), MaxSteps: cmp.Or(s.given.MaxSteps, s.file.MaxSteps),
 		Executor: s.given.Executor, Feedback: s.file.Feedback,
+		CheckVerifier: s.given.CheckVerifier,
 	}
 }
 

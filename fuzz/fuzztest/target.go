@@ -54,6 +54,10 @@ type Target struct {
 	// MaxInsns is how many instructions of the program a step may execute; 0 means any
 	// number, or what the target file says.
 	MaxInsns uint64
+	// CheckVerifier has each execution check what the kernel's verifier claims of numbers in
+	// registers (docs/verifier.md); the oracle verifier-claim judges. Where nothing can be
+	// checked a note says why. With Setup.Faults it is an error.
+	CheckVerifier bool
 
 	// Need is what the function reads of an outcome besides return value, errno and
 	// packet. Methods of T that read maps and contexts add to it by themselves.

@@ -230,3 +230,18 @@ func TestScapyNamesLayers(t *testing.T) {
 		}
 	}
 }
+
+// TestGoTestOptions: what the run was told reaches the test that reproduces its finding.
+func TestGoTestOptions(t *testing.T) {
+	f, r := stateful()
+	r.Target = TestTarget{Object: "/src/fw.o", CheckVerifier: true, RealHelpers: true, MaxInsns: 77}
+	text := GoTest(f, r)
+	for _, want := range []string{"CheckVerifier: true,", "Setup:", "RealHelpers: true", "77,"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the test has no %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "Faults") {
+		t.Errorf("the test makes calls fail that did not fail:\n%s", text)
+	}
+}

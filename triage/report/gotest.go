@@ -63,6 +63,9 @@ func writeTarget(s *strings.Builder, t *TestTarget) {
 		}
 		fmt.Fprintf(s, "\t\tSetup: bpf.Setup{%s},\n", strings.Join(fields, ", "))
 	}
+	if t.CheckVerifier {
+		s.WriteString("\t\tCheckVerifier: true,\n")
+	}
 	if t.MaxInsns > 0 {
 		fmt.Fprintf(s, "\t\tMaxInsns: %d,\n", t.MaxInsns)
 	}

@@ -36,6 +36,7 @@ type TestTarget struct {
 	Invariants                  []string
 	Oracles                     map[string]bool
 	RealHelpers, Faults         bool
+	CheckVerifier               bool
 	MaxInsns                    uint64
 }
 

@@ -243,4 +243,11 @@ func FuzzDiffSame(f *testing.F) {
 	})
 }
 
+// FuzzChecked has the verifier's claims checked, which hold.
+func FuzzChecked(f *testing.F) {
+	checked := target()
+	checked.CheckVerifier = true
+	fuzztest.Run(f, checked, nil)
+}
+
 func FuzzNoObject(f *testing.F) { fuzztest.Run(f, fuzztest.Target{Object: "missing.o"}, nil) }
