@@ -63,6 +63,13 @@ differential:
 oracles:
 	BPFFUZZ_ORACLES=1 $(GO) test -count=1 -timeout 60m -run '^Test(OraclesFind|ProgramsOfOthers)' $(PACKAGE)
 
+# soak has a campaign of many turns run for SOAK, and reads from the kernel that it holds no
+# more of the machine at its end than in its first half.
+SOAK ?= 1m
+.PHONY: soak
+soak:
+	BPFFUZZ_SOAK=$(SOAK) $(GO) test -v -count=1 -timeout 0 -run '^Test(Soak|RunsLeave)' ./cmd/bpffuzz
+
 # builds tries the counters of native mode in every way to build a test, and a fuzz test
 # with -race; test leaves out what builds the standard library another time.
 .PHONY: builds

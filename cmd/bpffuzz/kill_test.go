@@ -29,6 +29,8 @@ type running struct {
 	progress int      // lines
 	again    bool     // inputs that were in flight ran again
 	edges    []int    // as each progress line gives them
+	// dashboard is where it is, "" unless it was announced.
+	dashboard string
 }
 
 // start runs the command in dir: the test's own executable, which TestMain makes
@@ -82,6 +84,9 @@ func (r *running) read() bool {
 	r.t.Log(line)
 	if m := announced.FindStringSubmatch(line); m != nil {
 		r.findings = append(r.findings, m[1])
+	}
+	if m := dashboardAt.FindStringSubmatch(line); m != nil {
+		r.dashboard = m[1]
 	}
 	r.again = r.again || ranAgain.MatchString(line)
 	if m := elapsed.FindStringSubmatch(line); m != nil {

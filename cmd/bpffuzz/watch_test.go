@@ -12,7 +12,10 @@ import (
 	"testing"
 )
 
-var metricsAt = regexp.MustCompile(`^bpffuzz: metrics are at (http://\S+)$`)
+var (
+	metricsAt   = regexp.MustCompile(`^bpffuzz: metrics are at (http://\S+)$`)
+	dashboardAt = regexp.MustCompile(`^bpffuzz: the dashboard is at (http://\S+)$`)
+)
 
 // servedAt starts a run that serves metrics and returns where.
 func servedAt(t *testing.T, args ...string) (r *running, url string) {
@@ -78,6 +81,22 @@ func TestMetricsOfARun(t *testing.T) {
 	if state := r.end(); state.ExitCode() != exitFindings {
 		t.Errorf("the run ended with %v, want exit code %d", state, exitFindings)
 	}
+}
+
+// The dashboard's server has the metrics as well, and a server of metrics nothing else.
+func TestMetricsBesideTheDashboard(t *testing.T) {
+	r, url := servedAt(t, "--http", "127.0.0.1:0")
+	if r.dashboard == "" {
+		t.Fatal("the dashboard was not announced before the metrics")
+	}
+	if status, text := ask(t, r.dashboard+"metrics", ""); status != http.StatusOK || !strings.Contains(text, "bpffuzz_workers 1") {
+		t.Errorf("status %d: %s", status, text)
+	}
+	if status, _ := ask(t, strings.TrimSuffix(url, "metrics"), ""); status != http.StatusNotFound {
+		t.Errorf("status %d of what is no metric", status)
+	}
+	r.signal(syscall.SIGINT)
+	r.end()
 }
 
 func TestMetricsNeedTheToken(t *testing.T) {

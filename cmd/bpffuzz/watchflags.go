@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ type watchFlags struct {
 
 func (f *watchFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.http, "http", "", "serve a dashboard for browsers at this `address`, such as 127.0.0.1:8080; port 0 takes a free one")
+	flags.StringVar(&f.http, "http", "", "serve a dashboard for browsers at this `address`, such as 127.0.0.1:8080, and metrics under /metrics; port 0 takes a free one")
 	flags.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus under /metrics at this `address`, such as 127.0.0.1:9464")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with a token that those who ask over HTTP have to know; without it only this machine is answered")
 	flags.BoolVar(&f.noTUI, "no-tui", false, "write plain lines on a terminal too, instead of showing a screen")
@@ -108,7 +109,10 @@ func (w *watching) dashboard(f *watchFlags, details campaign.Details) error {
 	if err != nil {
 		return err
 	}
-	s, err := serve.Start(serve.Options{Addr: f.http, Flag: "--http", Token: f.token, Handler: pages})
+	all := http.NewServeMux()
+	all.Handle("/", pages)
+	all.Handle("/metrics", w.metrics(f))
+	s, err := serve.Start(serve.Options{Addr: f.http, Flag: "--http", Token: f.token, Handler: all})
 	if err != nil {
 		return err
 	}
@@ -117,15 +121,19 @@ func (w *watching) dashboard(f *watchFlags, details campaign.Details) error {
 	return nil
 }
 
+// metrics answers Prometheus.
+func (w *watching) metrics(f *watchFlags) http.Handler {
+	return serve.Guard(f.token, metrics.Handler(metrics.Registry(w.board, version())))
+}
+
 // serve starts the server of metrics, if it is asked for.
 func (w *watching) serve(f *watchFlags) error {
 	if f.metrics == "" {
 		return nil
 	}
-	s, err := serve.Start(serve.Options{
-		Addr: f.metrics, Flag: "--metrics", Token: f.token,
-		Handler: serve.Guard(f.token, metrics.Handler(metrics.Registry(w.board, version()))),
-	})
+	all := http.NewServeMux()
+	all.Handle("/metrics", w.metrics(f))
+	s, err := serve.Start(serve.Options{Addr: f.metrics, Flag: "--metrics", Token: f.token, Handler: all})
 	if err != nil {
 		return err
 	}
