@@ -157,9 +157,11 @@ func (t *TargetStatus) Finding(key string) *FindingStatus {
 }
 
 // AddPoint appends a point, and halves the resolution of the older ones where there would
-// be more than MaxPoints. A point at the time of the last one replaces it.
+// be more than MaxPoints. A point at the time of the last one, or before it, replaces what
+// that one says.
 func (t *TargetStatus) AddPoint(p Point) {
-	if n := len(t.Points); n > 0 && t.Points[n-1].At == p.At {
+	if n := len(t.Points); n > 0 && p.At <= t.Points[n-1].At {
+		p.At = t.Points[n-1].At
 		t.Points[n-1] = p
 		return
 	}
