@@ -19,6 +19,8 @@ import (
 // campaignFlags are the flags of campaign.
 type campaignFlags struct {
 	watch          watchFlags
+	exchange       exchangeFlags
+	sharing        *sharing // nil where nothing is shared
 	duration, turn time.Duration
 	workers        int
 	seed           uint64
@@ -72,6 +74,7 @@ not marked as known fail), 2 no target could run (with pr and regression: some c
 
 func (f *campaignFlags) register(cmd *cobra.Command) {
 	f.watch.register(cmd)
+	f.exchange.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.mode, "mode", "", "what for: nightly, pr or `regression` (default the file's, or nightly)")
 	flags.DurationVarP(&f.duration, "duration", "d", 0, "fuzz for so `long`, over all targets (default the file's, or until interrupted)")
@@ -93,7 +96,7 @@ func (f *campaignFlags) register(cmd *cobra.Command) {
 // check refuses flags that make no sense, and puts them in the place of what the file has.
 func (f *campaignFlags) check() (err error) {
 	f.watch.webhooks.more = f.file.Webhooks
-	if err := errors.Join(f.watch.check(), checkJournal(f.journal)); err != nil {
+	if err := errors.Join(f.watch.check(), f.exchange.check(), checkJournal(f.journal)); err != nil {
 		return err
 	}
 	for flag, d := range map[string]time.Duration{"--duration": f.duration, "--turn": f.turn} {

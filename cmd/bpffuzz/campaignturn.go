@@ -73,7 +73,7 @@ func (f *campaignFlags) read(t *campaign.Target) (flags targetFlags, err error) 
 func (t *campaignTarget) flags(turn *campaign.Turn) (*runFlags, error) {
 	f := &runFlags{
 		duration: turn.Length, seed: turn.Seed, workers: turn.Workers, workersGiven: true, out: t.dir, seeds: t.seeds(),
-		executor: "auto", journal: t.f.journal, sample: 1000,
+		executor: "auto", journal: t.f.journal, sample: 1000, sharing: t.f.sharing,
 	}
 	if turn.Check {
 		f.execs = 1 // besides the seeds, which all run

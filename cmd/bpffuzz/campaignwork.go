@@ -44,7 +44,13 @@ func (f *campaignFlags) work(ctx context.Context, u *ui) error {
 	}
 	defer watching.unshow() // a panic is to be read
 	w.introduce()
+	if f.sharing, err = f.exchange.open(ctx, u, f.file.Output); err != nil {
+		return cmp.Or(err, watching.Close())
+	}
 	ran := w.run(ctx)
+	if err := f.sharing.Close(); err != nil {
+		u.warn("%v", err)
+	}
 	w.stats()
 	watching.unshow()
 	err = w.finish(ran)

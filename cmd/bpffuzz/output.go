@@ -28,6 +28,7 @@ type output struct {
 	journal  *journal.Journal // nil without one
 	u        *ui
 	corpus   *corpusDir
+	own      []*corpus.Input // what was in the corpus, as far as it fits the program
 	findings *triage.Store
 	before   map[string]bool   // keys of findings that an earlier run left
 	known    map[string]bool   // keys of findings that are marked as known

@@ -25,6 +25,8 @@ import (
 type runFlags struct {
 	targetFlags
 	watch         watchFlags
+	exchange      exchangeFlags
+	sharing       *sharing // nil where nothing is shared
 	duration      time.Duration
 	execs, seed   uint64
 	workers       int
@@ -91,6 +93,7 @@ exactly.`,
 func (f *runFlags) register(cmd *cobra.Command) {
 	f.targetFlags.register(cmd)
 	f.watch.register(cmd)
+	f.exchange.register(cmd)
 	flags := cmd.Flags()
 	flags.DurationVarP(&f.duration, "duration", "d", 0, "end after so `long`, such as 30s or 8h (default: when interrupted)")
 	flags.Uint64Var(&f.execs, "execs", 0, "end after about so many executions of the program (default: when interrupted)")
@@ -124,7 +127,7 @@ func (f *runFlags) check() error {
 	if f.sample < 1 {
 		return usageError("--sample %d: choose 1 for every input, or more", f.sample)
 	}
-	if err := cmp.Or(checkWorkers(f.workers), f.watch.check()); err != nil {
+	if err := cmp.Or(checkWorkers(f.workers), f.watch.check(), f.exchange.check()); err != nil {
 		return err
 	}
 	if f.duration < 0 {
@@ -252,8 +255,10 @@ func (f *runFlags) fuzz(ctx context.Context, u *ui, s *subject, out *output, opt
 	defer watching.unshow() // a panic is to be read
 	publish.begin(s, out, &opts)
 	opts.Panicking = u.reclaim
-	err = f.watched(ctx, u, s, out, opts, publish, watching.unshow)
-	return cmp.Or(err, watching.Close())
+	if f.sharing, err = f.exchange.open(ctx, u, out.dir); err == nil {
+		err = f.watched(ctx, u, s, out, opts, publish, watching.unshow)
+	}
+	return cmp.Or(err, f.sharing.Close(), watching.Close())
 }
 
 // watched runs the engine and says what it does and what came of it.
@@ -271,9 +276,16 @@ func (f *runFlags) watched(ctx context.Context, u *ui, s *subject, out *output, 
 	opts.Progress = func(s fuzz.Stats) { publish.tick(s); progress.second(s) }
 	u.say("fuzzing %s (%s) of %s: %s, %s, seed %d, output in %s", s.target.Shape().Program, s.target.Shape().Type,
 		s.path, count(s.target.Table().Observable(), "edge"), count(f.workers, "worker"), f.seed, out.dir)
+	shared, err := f.sharing.join(ctx, s, out, &opts, publish)
+	if err != nil {
+		return err
+	}
 	result, err := fuzz.Run(ctx, s.target, opts)
 	publish.end(result, err)
 	ended()
+	if err := shared.Close(); err != nil {
+		u.warn("%v", err)
+	}
 	if result != nil && (err == nil || result.Stats.Execs > 0) {
 		// What went wrong first is the reason for what went wrong later.
 		progress.introduce(&result.Stats)

@@ -30,9 +30,11 @@ func (f *runFlags) readSeeds(ctx context.Context, u *ui, s *subject, out *output
 			seeds.add(named{name: "finding " + key, in: in})
 		}
 	}
+	before := len(seeds.inputs)
 	if err := seeds.addCorpus(ctx, out.corpus); err != nil {
 		return nil, err
 	}
+	out.own = seeds.inputs[before:len(seeds.inputs):len(seeds.inputs)]
 	if n := len(seeds.inputs); n > 0 {
 		u.say("going on from %s of earlier runs in %s", count(n, "input"), out.dir)
 	}

@@ -186,10 +186,13 @@ func TestCorruptMessages(t *testing.T) {
 	long := corpus.Encode(&corpus.Input{Steps: []corpus.Step{{Packet: make([]byte, 300)}}}) // for the shape
 	subject := corpusSubject + Topic(testShape()) + "."
 	for _, m := range []message{
-		{subject + hashOf(good).String(), bad}, {subject + "nonsense", good}, {subject + hashOf(nil).String(), nil},
+		{subject + hashOf(good).String(), bad},
+		{subject + "nonsense", good},
+		{subject + hashOf(nil).String(), nil},
 		{subject + hashOf([]byte("x")).String(), []byte("x")},
 		{subject + hashOf(long).String(), long},
-		{findingSubject + Topic(testShape()) + ".key", []byte("{")}, {nodeSubject + Topic(testShape()) + ".name", []byte("[]")},
+		{findingSubject + Topic(testShape()) + ".key", []byte("{")},
+		{nodeSubject + Topic(testShape()) + ".name", []byte("[]")},
 	} {
 		if err := one.conn.Publish(m.subject, m.data); err != nil {
 			t.Fatal(err)

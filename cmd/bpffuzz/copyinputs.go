@@ -70,11 +70,11 @@ func (f *exportFlags) run(cmd *cobra.Command, u *ui, args []string) error {
 	}
 	switch {
 	case f.raw != "":
-		return exchange(cmd.Context(), u, newRawSink(f.raw), args)
+		return copyInputs(cmd.Context(), u, newRawSink(f.raw), args)
 	case f.pcap != "":
-		return exchange(cmd.Context(), u, newPcapSink(f.pcap, f.payload), args)
+		return copyInputs(cmd.Context(), u, newPcapSink(f.pcap, f.payload), args)
 	}
-	return exchange(cmd.Context(), u, newCorpusSink(f.to), args)
+	return copyInputs(cmd.Context(), u, newCorpusSink(f.to), args)
 }
 
 func newImport(u *ui) *cobra.Command {
@@ -103,7 +103,7 @@ What is left out is said too, and why; nothing in FROM is changed.`,
 			if out == "" {
 				return usageError("no destination: name an output directory with -o, such as bpffuzz-out/PROGRAM")
 			}
-			return exchange(cmd.Context(), u, newCorpusSink(filepath.Join(out, "corpus")), args)
+			return copyInputs(cmd.Context(), u, newCorpusSink(filepath.Join(out, "corpus")), args)
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "output `directory` of bpffuzz run, which is made if it is missing")
@@ -114,8 +114,8 @@ What is left out is said too, and why; nothing in FROM is changed.`,
 // exchangeAtOnce is how many inputs are held and written together.
 const exchangeAtOnce = 4096
 
-// exchange copies inputs to a sink.
-func exchange(ctx context.Context, u *ui, to sink, from []string) (err error) {
+// copyInputs copies inputs to a sink.
+func copyInputs(ctx context.Context, u *ui, to sink, from []string) (err error) {
 	defer func() { err = errors.Join(err, to.close()) }()
 	g := &gatherer{warn: func(err error) { u.warn("%v", err) }}
 	read := 0
