@@ -10,7 +10,11 @@ import (
 
 // Dir is a directory of corpus files. It is safe for concurrent use by goroutines
 // and processes: files appear whole, under a name that follows from their contents.
-type Dir struct{ path string }
+type Dir struct {
+	path string
+	// packFrom is how many files make a corpus large; 0 means defaultPackFrom.
+	packFrom int
+}
 
 // OpenDir opens a corpus directory, which is made if it is missing, and checks that it can be
 // written.

@@ -65,8 +65,15 @@ func FileName(contents []byte) string {
 // IsFileName reports whether a name is one that FileName may give. Files with others were
 // named by hand.
 func IsFileName(name string) bool {
-	_, err := hex.DecodeString(name)
-	return err == nil && len(name) == 16
+	if len(name) != 16 {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // ReadFile reads one corpus file.

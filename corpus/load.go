@@ -1,6 +1,8 @@
 package corpus
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +29,12 @@ func (d *Dir) Load(ctx context.Context, add func(*Input), warn func(error)) erro
 		return fmt.Errorf("reading corpus directory: %w", err)
 	}
 	defer files.Close()
-	for block := range files.ahead(names) {
+	pack := openPack(d.packPath())
+	defer pack.Close()
+	writer := d.newPack(len(names), pack)
+	whole := false
+	defer func() { writer.finish(whole) }()
+	for block := range files.ahead(names, pack, writer != nil) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("reading corpus directory %s: stopped: %w", d.path, ctx.Err())
 		}
@@ -40,8 +47,24 @@ func (d *Dir) Load(ctx context.Context, add func(*Input), warn func(error)) erro
 				warn(d.setAside(f.name, f.err))
 			}
 		}
+		writer.add(block)
 	}
+	whole = true
 	return nil
+}
+
+// newPack begins a pack of n files where they are many and the one that is there has not
+// most of them. One that is not worth its room any more is removed.
+func (d *Dir) newPack(n int, old *packReader) *packWriter {
+	least := cmp.Or(d.packFrom, defaultPackFrom)
+	switch {
+	case n < least && old != nil:
+		os.Remove(d.packPath())
+		return nil
+	case n < least || old.fresh(n):
+		return nil
+	}
+	return newPackWriter(d.packPath())
 }
 
 // names lists the files that may hold inputs, in order.
@@ -70,6 +93,8 @@ type dirFile struct {
 	name string
 	in   *Input
 	err  error
+	// contents are there if they are to be kept.
+	contents []byte
 }
 
 const (
@@ -81,8 +106,8 @@ const (
 )
 
 // ahead yields the files of names in order, a block at a time, and has the next ones
-// read meanwhile.
-func (r *dirReader) ahead(names []string) func(func([]dirFile) bool) {
+// read meanwhile: from the pack those that it has. With keep, it yields their contents too.
+func (r *dirReader) ahead(names []string, pack *packReader, keep bool) func(func([]dirFile) bool) {
 	return func(yield func([]dirFile) bool) {
 		var ahead []chan []dirFile
 		defer func() { // whoever takes no more closes the directory
@@ -96,7 +121,8 @@ func (r *dirReader) ahead(names []string) func(func([]dirFile) bool) {
 			names = names[n:]
 			done := make(chan []dirFile, 1)
 			ahead = append(ahead, done)
-			go func() { done <- r.readAll(block) }()
+			packed := pack.take(block)
+			go func() { done <- r.readAll(block, packed, keep) }()
 		}
 		for range readAheadBlocks * runtime.GOMAXPROCS(0) {
 			if len(names) > 0 {
@@ -115,12 +141,24 @@ func (r *dirReader) ahead(names []string) func(func([]dirFile) bool) {
 	}
 }
 
-func (r *dirReader) readAll(names []string) []dirFile {
+func (r *dirReader) readAll(names []string, packed [][]byte, keep bool) []dirFile {
 	files := make([]dirFile, len(names))
 	var memory readMemory
 	for i, name := range names {
-		files[i].name = name
-		files[i].in, files[i].err = r.read(name, &memory)
+		f := &files[i]
+		f.name = name
+		if packed[i] != nil {
+			memory.contents = packed[i]
+			if f.in, f.err = r.parse(name, &memory); f.err != nil {
+				packed[i] = nil // damaged: the file may be whole
+			}
+		}
+		if packed[i] == nil {
+			f.in, f.err = r.read(name, &memory)
+		}
+		if keep {
+			f.contents = bytes.Clone(memory.contents)
+		}
 	}
 	return files
 }
@@ -132,6 +170,11 @@ func (r *dirReader) read(name string, m *readMemory) (in *Input, err error) {
 	if m.contents, err = r.append(m.contents[:0], name); err != nil {
 		return nil, err
 	}
+	return r.parse(name, m)
+}
+
+// parse makes an input of the contents of a file.
+func (r *dirReader) parse(name string, m *readMemory) (in *Input, err error) {
 	if IsFileName(name) && FileName(m.contents) != name {
 		return nil, fmt.Errorf("corpus file %s is corrupted: its contents do not have the hash in its name", filepath.Join(r.path(), name))
 	}

@@ -14,7 +14,7 @@ func TestLoadKeepsTheOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = readBlock*20 + 7
+	const n = readBlock*3 + 7
 	all := make([]*Input, n)
 	for i := range all {
 		all[i] = step(string(binary.BigEndian.AppendUint32(nil, uint32(i))))

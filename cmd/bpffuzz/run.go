@@ -54,6 +54,7 @@ with the program, contents of maps, invariants and seeds.
 Everything that is worth keeping goes to the output directory:
 
   corpus/     an input per file that reached something new, in the format of go test fuzz
+  corpus.pack a copy of a corpus of many thousand files in one, which is read faster
   findings/   a directory per finding: input, input.pcap, report.txt, report.json, and
               repro_test.go, repro.sh, repro.c and repro.py, which run it elsewhere
   unconfirmed/  a few failures that did not happen again from the initial state, each with
