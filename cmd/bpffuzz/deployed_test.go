@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +16,10 @@ import (
 
 // Files of examples/campaign that run the command elsewhere.
 const (
-	unitFile  = "../../examples/campaign/bpffuzz.service"
-	timerFile = "../../examples/campaign/bpffuzz.timer"
-	cronFile  = "../../examples/campaign/cronjob.yaml"
+	unitFile     = "../../examples/campaign/bpffuzz.service"
+	timerFile    = "../../examples/campaign/bpffuzz.timer"
+	workflowFile = "../../examples/campaign/github-actions.yaml"
+	cronFile     = "../../examples/campaign/cronjob.yaml"
 )
 
 // cronJob is what of a Kubernetes CronJob matters here.
@@ -43,6 +45,14 @@ type container struct {
 		Privileged   bool
 		Capabilities struct{ Drop, Add []string }
 	} `yaml:"securityContext"`
+}
+
+// workflow is what of a workflow for GitHub Actions matters here.
+type workflow struct {
+	On   map[string]any
+	Jobs map[string]struct {
+		Steps []struct{ Name, If, Run string }
+	}
 }
 
 func readExample(t *testing.T, path string) string {
@@ -81,6 +91,51 @@ func setting(unit, key string) []string {
 		}
 	}
 	return values
+}
+
+// understood checks that a command line is one of ours, without running it.
+func understood(t *testing.T, words []string) {
+	t.Helper()
+	root := newRoot(&ui{stdout: io.Discard, stderr: io.Discard})
+	cmd, args, err := root.Find(words[1:])
+	if err == nil && cmd == root {
+		t.Errorf("%q names no command", words)
+	}
+	if err == nil {
+		err = cmd.ParseFlags(args)
+	}
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil || filepath.Base(words[0]) != "bpffuzz" {
+		t.Errorf("%q: %v", words, err)
+	}
+}
+
+// TestDeployedCommands: unit, workflow and job run commands that there are.
+func TestDeployedCommands(t *testing.T) {
+	understood(t, setting(readExample(t, unitFile), "ExecStart"))
+	understood(t, readCronJob(t).Command)
+	var w workflow
+	if err := yaml.Unmarshal([]byte(readExample(t, workflowFile)), &w); err != nil {
+		t.Fatal(err)
+	}
+	modes := 0
+	for _, step := range w.Jobs["fuzz"].Steps {
+		_, line, found := strings.Cut(step.Run, `sudo "$(go env GOPATH)/bin/bpffuzz" `)
+		if !found {
+			continue
+		}
+		modes++
+		understood(t, append([]string{"bpffuzz"}, strings.Fields(line)...))
+		event := map[bool]string{true: "pull_request", false: "schedule"}[strings.Contains(line, "--mode pr")]
+		if _, triggers := w.On[event]; !triggers || !strings.Contains(step.If, event) {
+			t.Errorf("step %q runs on %q, want %s, which triggers the workflow", step.Name, step.If, event)
+		}
+	}
+	if modes != 2 {
+		t.Errorf("the workflow fuzzes in %d steps, want one for pull requests and one for nights", modes)
+	}
 }
 
 // TestUnitsAreValid asks systemd.
