@@ -14,14 +14,14 @@ import (
 // cluster is servers on loopback that keep streams together, each with its ports and its
 // store, so that one that was killed comes back as itself.
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	host    string // an address of loopback that only this process uses
 	opts    []*server.Options
 	servers []*server.Server // nil where it is down
 }
 
 // newCluster starts three servers. Quiet ones do not tell clients of each other.
-func newCluster(t *testing.T, quiet bool) *cluster {
+func newCluster(t testing.TB, quiet bool) *cluster {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("three servers take seconds to choose their leaders")

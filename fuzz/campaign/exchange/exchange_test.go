@@ -36,7 +36,7 @@ func inputs(from, to int) (list []*corpus.Input) {
 func number(in *corpus.Input) int { return int(binary.BigEndian.Uint32(in.Steps[0].Packet[14:])) }
 
 // open opens a node whose warnings are logged.
-func open(t *testing.T, name string, opts Options) *Node {
+func open(t testing.TB, name string, opts Options) *Node {
 	t.Helper()
 	opts.Name = name
 	if opts.Dir == "" {
@@ -53,7 +53,7 @@ func open(t *testing.T, name string, opts Options) *Node {
 	return n
 }
 
-func join(t *testing.T, n *Node, own ...*corpus.Input) *Lane {
+func join(t testing.TB, n *Node, own ...*corpus.Input) *Lane {
 	t.Helper()
 	l, err := n.Join(t.Context(), testShape(), own)
 	if err != nil {
@@ -63,7 +63,7 @@ func join(t *testing.T, n *Node, own ...*corpus.Input) *Lane {
 }
 
 // until waits for something to be true.
-func until(t *testing.T, what string, done func() bool) {
+func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(long); !done(); {
 		if time.Now().After(end) {
@@ -90,7 +90,7 @@ func (e *engine) run() {
 }
 
 // untilRan runs until each input of [0, n) that is not own was run.
-func (e *engine) untilRan(t *testing.T, n int, own func(int) bool) {
+func (e *engine) untilRan(t testing.TB, n int, own func(int) bool) {
 	t.Helper()
 	until(t, fmt.Sprintf("running %d inputs of others", n), func() bool {
 		e.run()

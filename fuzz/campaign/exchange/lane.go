@@ -34,8 +34,8 @@ type Lane struct {
 	waiting atomic.Int64 // inputs in the inbox
 
 	mu       sync.Mutex
-	known    map[hash]bool // entries that need not be run, nor announced again
-	queue    []message     // to be announced, in order
+	known    map[hash]*corpus.Input // entries that need not be run, nor announced again; nil for those of others
+	queue    []message              // to be announced, in order
 	inbox    []arrived
 	taken    map[*corpus.Input]uint64
 	track    track
@@ -56,7 +56,8 @@ type Counts struct {
 	// Received entries of others came in, of which Ran were run.
 	Received, Ran uint64
 	// Corrupt messages were not what they said, Unfit entries are no inputs of the target,
-	// Unshared ones are too large for the servers, or these are full.
+	// Unshared ones are too large for the servers, or these are full, or corrupt messages took
+	// all their subjects.
 	Corrupt, Unfit, Unshared uint64
 }
 
@@ -89,7 +90,7 @@ const (
 func (n *Node) Join(ctx context.Context, shape *corpus.Shape, own []*corpus.Input) (*Lane, error) {
 	l := &Lane{
 		node: n, topic: Topic(shape), shape: shape, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
-		known: map[hash]bool{}, taken: map[*corpus.Input]uint64{}, findings: map[string]Finding{}, peers: map[string]Stats{}, warned: map[string]bool{},
+		known: map[hash]*corpus.Input{}, taken: map[*corpus.Input]uint64{}, findings: map[string]Finding{}, peers: map[string]Stats{}, warned: map[string]bool{},
 	}
 	there, err := n.subjects(ctx, l.topic)
 	if err != nil {
@@ -98,10 +99,10 @@ func (n *Node) Join(ctx context.Context, shape *corpus.Shape, own []*corpus.Inpu
 	for _, in := range own {
 		encoded := corpus.Encode(in)
 		h := hashOf(encoded)
-		if !l.known[h] && !there[l.corpusSubject(h)] {
-			l.queue = append(l.queue, message{l.corpusSubject(h), encoded})
+		if subject, _ := l.subject(h); l.known[h] == nil && !there[subject] {
+			l.enqueue(h, encoded)
 		}
-		l.known[h] = true
+		l.known[h] = in
 	}
 	l.track.last = n.places.get(l.topic)
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -128,9 +129,7 @@ func (n *Node) subjects(ctx context.Context, topic string) (map[string]bool, err
 	return there, nil
 }
 
-func (l *Lane) corpusSubject(h hash) string { return corpusSubject + l.topic + "." + h.String() }
-
-// Keep announces corpus entries, and returns at once. It can stand in for the Keep of
+// Keep announces corpus entries, which nobody changes from then on, and returns at once. It can stand in for the Keep of
 // fuzz.Options, or be called by it.
 func (l *Lane) Keep(inputs ...*corpus.Input) {
 	l.mu.Lock()
@@ -138,11 +137,11 @@ func (l *Lane) Keep(inputs ...*corpus.Input) {
 	for _, in := range inputs {
 		encoded := corpus.Encode(in)
 		h := hashOf(encoded)
-		if l.known[h] {
+		if _, there := l.known[h]; there {
 			continue // it came from there
 		}
-		l.known[h] = true
-		l.queue = append(l.queue, message{l.corpusSubject(h), encoded})
+		l.known[h] = in
+		l.enqueue(h, encoded)
 	}
 	l.wakeUp()
 }

@@ -90,7 +90,7 @@ var errCorrupt = errors.New("its contents are not those that its subject names")
 // believed once the contents agree.
 func entry(subject string, data []byte) (*corpus.Input, hash, error) {
 	h := hashOf(data)
-	if lastWord(subject) != h.String() {
+	if named, _, ok := parseName(lastWord(subject)); !ok || named != h {
 		return nil, h, errCorrupt
 	}
 	in := corpus.Decode(data)

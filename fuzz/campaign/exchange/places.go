@@ -26,6 +26,9 @@ type places struct {
 		Stream time.Time
 		// Ran is by topic the number of the last message before which all were run.
 		Ran map[string]uint64
+		// Spoiled is by topic under how many subjects an entry, by its hash, cannot be
+		// announced, since corrupt messages took them.
+		Spoiled map[string]map[string]int `json:",omitempty"`
 	}
 }
 
@@ -41,7 +44,7 @@ func readPlaces(dir string) (*places, error) {
 	}
 	if err := json.Unmarshal(b, &p.state); err != nil || p.state.Ran == nil {
 		// The worst that follows is that inputs are run again.
-		p.state.Stream, p.state.Ran = time.Time{}, map[string]uint64{}
+		p.state.Stream, p.state.Ran, p.state.Spoiled = time.Time{}, map[string]uint64{}, nil
 	}
 	return p, nil
 }
@@ -55,7 +58,7 @@ func (p *places) of(created time.Time, last uint64) error {
 		same = same && at <= last
 	}
 	if !same {
-		p.state.Stream, p.state.Ran, p.changed = created, map[string]uint64{}, true
+		p.state.Stream, p.state.Ran, p.state.Spoiled, p.changed = created, map[string]uint64{}, nil, true
 	}
 	return nil
 }
@@ -72,6 +75,35 @@ func (p *places) set(topic string, at uint64) {
 	if at > p.state.Ran[topic] {
 		p.state.Ran[topic], p.changed = at, true
 	}
+}
+
+// mostSpoiled bounds how many spoiled entries of a topic are noted.
+const mostSpoiled = 1 << 14
+
+func (p *places) spoiled(topic string, h hash) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.Spoiled[topic][h.String()]
+}
+
+// spoil notes that the first n subjects of an entry are taken, and reports whether that is
+// new.
+func (p *places) spoil(topic string, h hash, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of := p.state.Spoiled[topic]
+	if n <= of[h.String()] || len(of) >= mostSpoiled {
+		return false
+	}
+	if of == nil {
+		if p.state.Spoiled == nil {
+			p.state.Spoiled = map[string]map[string]int{}
+		}
+		of = map[string]int{}
+		p.state.Spoiled[topic] = of
+	}
+	of[h.String()], p.changed = n, true
+	return true
 }
 
 // write puts the places on disk, whole, if they have changed.

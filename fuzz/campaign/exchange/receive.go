@@ -82,20 +82,22 @@ func (l *Lane) took(m jetstream.Msg, seq uint64) {
 		in, unfit = mutate.Fit(l.shape, in)
 	}
 	l.mu.Lock()
+	_, there := l.known[h]
 	switch {
 	case seq <= l.track.last: // a server that came back repeats itself
 		l.mu.Unlock()
 		return
 	case err != nil:
 		l.counts.Corrupt++
+		l.spoil(m.Subject())
 		l.track.passed(seq)
-	case l.known[h]:
+	case there:
 		l.track.passed(seq)
 	case unfit != nil:
 		l.counts.Unfit++
 		l.track.passed(seq)
 	default:
-		l.known[h] = true
+		l.known[h] = nil
 		l.counts.Received++
 		l.track.came(seq)
 		l.inbox = append(l.inbox, arrived{in, seq})
