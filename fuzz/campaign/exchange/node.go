@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 // Node is a machine's part in an exchange. It is safe for concurrent use.
 type Node struct {
 	opts   Options
+	host   string
 	server *server.Server // nil where others are used
 	conn   *nats.Conn
 	js     jetstream.JetStream
@@ -35,19 +38,16 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if opts.Name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return nil, fmt.Errorf("naming this machine in the exchange: %w", err)
-		}
-		opts.Name = host
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("naming this machine in the exchange: %w", err)
 	}
+	opts.Name = cmp.Or(opts.Name, host)
 	if err := os.MkdirAll(opts.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the directory of the exchange: %w", err)
 	}
-	n := &Node{opts: opts}
-	err := n.open(ctx)
-	if err != nil {
+	n := &Node{opts: opts, host: host}
+	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
@@ -72,9 +72,13 @@ func (n *Node) open(ctx context.Context) (err error) {
 }
 
 func (n *Node) connect() error {
-	dial, err := n.opts.dial()
+	config, err := n.opts.tls()
 	if err != nil {
 		return err
+	}
+	dial := n.opts.dial()
+	if config != nil && n.server == nil { // within the process nobody listens
+		dial = append(dial, nats.Secure(config))
 	}
 	dial = append(dial,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -86,7 +90,7 @@ func (n *Node) connect() error {
 	where := strings.Join(n.opts.URLs, ",")
 	if n.server != nil {
 		dial = append(dial, nats.InProcessServer(n.server))
-		where = n.server.ClientURL()
+		where = "nats://127.0.0.1" // which nobody asks
 	}
 	if n.conn, err = nats.Connect(where, dial...); err != nil {
 		return fmt.Errorf("connecting to the exchange at %s: %w", redacted(where), err)
@@ -194,12 +198,20 @@ func (n *Node) replicas() int {
 	return 1
 }
 
-// URL is where others reach the exchange.
+// URL is where others reach the exchange: where it listens at every address of the machine,
+// by the machine's name.
 func (n *Node) URL() string {
-	if n.server != nil {
+	if n.server == nil {
+		return n.conn.ConnectedUrlRedacted()
+	}
+	u, err := url.Parse(n.server.ClientURL())
+	if err != nil {
 		return n.server.ClientURL()
 	}
-	return n.conn.ConnectedUrlRedacted()
+	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort(n.host, u.Port())
+	}
+	return u.String()
 }
 
 // Name is how this machine is called in the exchange.

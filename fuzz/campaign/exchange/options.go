@@ -153,18 +153,11 @@ func (o *Options) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-// dial returns what a connection needs besides its address.
-func (o *Options) dial() ([]nats.Option, error) {
-	config, err := o.tls()
-	if err != nil {
-		return nil, err
-	}
+// dial returns what a connection needs besides its address and TLS.
+func (o *Options) dial() []nats.Option {
 	opts := []nats.Option{
 		nats.Name("bpffuzz " + o.Name), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.RetryOnFailedConnect(false),
 		nats.Timeout(patience), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
-	}
-	if config != nil {
-		opts = append(opts, nats.Secure(config))
 	}
 	if o.Token != "" {
 		opts = append(opts, nats.Token(o.Token))
@@ -172,7 +165,7 @@ func (o *Options) dial() ([]nats.Option, error) {
 	if o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(o.Creds))
 	}
-	return opts, nil
+	return opts
 }
 
 func (o *Options) warn(format string, args ...any) {
