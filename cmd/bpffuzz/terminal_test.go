@@ -315,3 +315,35 @@ func TestScreenWithoutColors(t *testing.T) {
 		})
 	}
 }
+
+// The screen of a campaign has all its targets, and tab walks through them.
+func TestScreenOfACampaign(t *testing.T) {
+	planted(t)
+	x := newTerminal(t, 100, 30)
+	file := fmt.Sprintf("output: out\nturn: 1s\nworkers: 1\nseed: 3\ntargets:\n  - object: %s\n  - object: %s\n  - {name: gone, object: gone.o}\n",
+		abs(t, "testdata/planted.o"), abs(t, "testdata/clean.o"))
+	if err := os.WriteFile(filepath.Join(x.dir, "c.yaml"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x.line("bpffuzz campaign c.yaml")
+	x.until(`(?s)c\.yaml \(nightly\).*TARGETS.*planted .*clean .*gone +failed.*opening object: open gone\.o`)
+	// The screen begins with the first target, or the one that ran when it was drawn first.
+	selected := func() string {
+		return regexp.MustCompile(`(?m)^> (\w+) `).FindStringSubmatch(x.until(`(?m)^> \w+ `))[1]
+	}
+	next := map[string]string{"planted": "clean", "clean": "gone", "gone": "planted"}
+	for range next {
+		was := selected()
+		x.keys("Tab")
+		x.until(`(?m)^> ` + next[was] + ` `)
+	}
+	for selected() != "planted" {
+		was := selected()
+		x.keys("BTab")
+		x.until(`(?m)^> ` + next[next[was]] + ` `)
+	}
+	x.until(`(?s)FINDINGS of planted.*\(new\) verdict`)
+	x.keys("q")
+	x.until(`(?s)interrupt: stopping.*new findings: [1-9].*\$$`)
+	x.inOrder()
+}
