@@ -145,6 +145,9 @@ type MapShape struct {
 	// Fuzz says which initial entries inputs bring themselves; nil where that was not
 	// asked for.
 	Fuzz *MapFuzz
+	// Global says that it is a section of global variables: one value, whose fields are the
+	// variables.
+	Global bool
 	// MaxEntries is how many entries it takes where it gets full; 0 where it has all of
 	// them from the start, or removes others to make room.
 	MaxEntries int

@@ -49,34 +49,34 @@ type KeyLister interface {
 	Keys(name string, visit func(key []byte) error) error
 }
 
-// differ adds to was an event for the first difference of each kind.
-func (p *Pair) differ(in *corpus.Input, was, now *corpus.Outcome, have corpus.Have) {
+// scratch is room for packets without what is ignored.
+type scratch struct{ was, now []byte }
+
+// differ adds to was an event for the first difference of each kind. It does not allocate
+// where there is none.
+func (p *Pair) differ(in *corpus.Input, was, now *corpus.Outcome, have corpus.Have, room *scratch) {
 	have &= was.Have & now.Have
-	note := func(source, text string) {
-		if text != "" {
-			was.Events = append(was.Events, corpus.Event{Source: source, Text: text})
-		}
-	}
-	first := func(source string, differ func(in *corpus.Step, a, b *corpus.StepOutcome) string) {
-		for i := range was.Steps[:min(len(was.Steps), len(now.Steps))] {
-			if text := differ(&in.Steps[i], &was.Steps[i], &now.Steps[i]); text != "" {
-				note(source, fmt.Sprintf("step %d: %s", i, text))
-				return
-			}
-		}
-	}
-	if have&corpus.HaveRet != 0 && !p.ignored.verdict {
-		first(diffVerdict, p.verdicts)
-	}
-	if have&corpus.HavePacket != 0 && !p.ignored.packet && !p.shape.NoResult {
-		first(diffPacket, p.packets)
-	}
-	if have&corpus.HaveContext != 0 && !p.ignored.context {
-		first(diffContext, p.contexts)
+	verdicts, packets, contexts := have&corpus.HaveRet != 0 && !p.ignored.verdict,
+		have&corpus.HavePacket != 0 && !p.ignored.packet && !p.shape.NoResult,
+		have&corpus.HaveContext != 0 && !p.ignored.context
+	for i := range was.Steps[:min(len(was.Steps), len(now.Steps))] {
+		a, b := &was.Steps[i], &now.Steps[i]
+		verdicts = verdicts && !note(was, diffVerdict, i, p.verdicts(a, b))
+		packets = packets && !note(was, diffPacket, i, p.packets(&in.Steps[i], a, b, room))
+		contexts = contexts && !note(was, diffContext, i, p.contexts(a, b))
 	}
 }
 
-func (p *Pair) verdicts(_ *corpus.Step, a, b *corpus.StepOutcome) string {
+// note adds what differs after a step, and reports whether anything does.
+func note(out *corpus.Outcome, source string, step int, text string) bool {
+	if text == "" {
+		return false
+	}
+	out.Events = append(out.Events, corpus.Event{Source: source, Text: fmt.Sprintf("step %d: %s", step, text)})
+	return true
+}
+
+func (p *Pair) verdicts(a, b *corpus.StepOutcome) string {
 	if a.Errno == b.Errno && (a.Errno != 0 || a.Ret == b.Ret) {
 		return ""
 	}
@@ -93,7 +93,7 @@ func (p *Pair) verdict(o *corpus.StepOutcome) string {
 	return fmt.Sprintf("returns %d", o.Ret)
 }
 
-func (p *Pair) packets(in *corpus.Step, a, b *corpus.StepOutcome) string {
+func (p *Pair) packets(in *corpus.Step, a, b *corpus.StepOutcome, room *scratch) string {
 	if a.Errno != 0 || b.Errno != 0 || bytes.Equal(a.Packet, b.Packet) {
 		return ""
 	}
@@ -103,7 +103,11 @@ func (p *Pair) packets(in *corpus.Step, a, b *corpus.StepOutcome) string {
 		}
 		return fmt.Sprintf("the old program's packet has %d bytes, the new one's %d", len(a.Packet), len(b.Packet))
 	}
-	x, y := p.ignored.without(a.Packet, len(in.Meta)), p.ignored.without(b.Packet, len(in.Meta))
+	x, y := a.Packet, b.Packet
+	if len(p.ignored.headers) > 0 {
+		room.was, room.now = p.ignored.without(room.was, x, len(in.Meta)), p.ignored.without(room.now, y, len(in.Meta))
+		x, y = room.was, room.now
+	}
 	for i := range x {
 		if x[i] != y[i] {
 			return fmt.Sprintf("byte %d of the old program's packet is %#02x%s, of the new one's %#02x", i, a.Packet[i], fieldAt(&p.shape, a.Packet, i, len(in.Meta)), b.Packet[i])
@@ -112,7 +116,7 @@ func (p *Pair) packets(in *corpus.Step, a, b *corpus.StepOutcome) string {
 	return ""
 }
 
-func (p *Pair) contexts(_ *corpus.Step, a, b *corpus.StepOutcome) string {
+func (p *Pair) contexts(a, b *corpus.StepOutcome) string {
 	if a.Errno != 0 || b.Errno != 0 {
 		return ""
 	}
@@ -129,14 +133,15 @@ func (p *Pair) contexts(_ *corpus.Step, a, b *corpus.StepOutcome) string {
 	return ""
 }
 
-// differInMaps adds to was an event for the first map whose contents differ.
+// differInMaps adds to was an event for the first map whose contents differ, or for the first
+// global variable.
 func (p *Pair) differInMaps(was, now *corpus.Outcome) error {
 	if p.ignored.maps || was.Maps == nil || now.Maps == nil {
 		return nil
 	}
 	for i := range p.shape.Maps {
 		name := p.shape.Maps[i].Name
-		if p.ignored.mapNames[name] {
+		if p.ignored.mapNames[name] || p.shape.Maps[i].Global {
 			continue
 		}
 		text, err := differInMap(name, was.Maps, now.Maps, "the old program", "the new one")
@@ -151,7 +156,11 @@ func (p *Pair) differInMaps(was, now *corpus.Outcome) error {
 			return nil
 		}
 	}
-	return nil
+	text, err := p.differInGlobals(was.Maps, now.Maps)
+	if text != "" {
+		was.Events = append(was.Events, corpus.Event{Source: diffMap, Text: text})
+	}
+	return err
 }
 
 // errEnough ends a listing; it never leaves this file.

@@ -1,8 +1,8 @@
 package fuzz
 
 import (
-	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bpffuzz/bpffuzz/corpus"
@@ -13,9 +13,10 @@ import (
 type Ignored struct {
 	verdict, packet, length, context, maps bool
 
-	headers  []ignoredHeader
-	fields   map[string]bool // of the context
-	mapNames map[string]bool
+	headers   []ignoredHeader
+	fields    map[string]bool // of the context
+	mapNames  map[string]bool
+	variables map[string]bool
 }
 
 // ignoredHeader is a field of a layer, wherever the layer is; all of its header where
@@ -26,9 +27,10 @@ type ignoredHeader struct {
 }
 
 // ParseIgnored reads what invariants call the same thing: "verdict", "packet", "out.len",
-// "out.ipv4.ttl", "out.udp", "ctx", "ctx.mark", "maps", `map("seen")`.
+// "out.ipv4.ttl", "out.udp", "ctx", "ctx.mark", "maps", `map("seen")`, and `var("hits")`
+// for a global variable.
 func ParseIgnored(words []string) (Ignored, error) {
-	i := Ignored{fields: map[string]bool{}, mapNames: map[string]bool{}}
+	i := Ignored{fields: map[string]bool{}, mapNames: map[string]bool{}, variables: map[string]bool{}}
 	for _, word := range words {
 		if err := i.add(word); err != nil {
 			return i, err
@@ -55,14 +57,22 @@ func (i *Ignored) add(word string) error {
 	case root == "out" && deeper:
 		return i.addHeader(word, rest)
 	case strings.HasPrefix(word, "map("):
-		name := strings.TrimSuffix(strings.TrimPrefix(word, "map("), ")")
-		if name = strings.Trim(name, `"'`); name == "" || !strings.HasSuffix(word, ")") {
-			return fmt.Errorf("what is ignored, %q: write map(\"NAME\")", word)
-		}
-		i.mapNames[name] = true
+		return addName(i.mapNames, word, "map(")
+	case strings.HasPrefix(word, "var("):
+		return addName(i.variables, word, "var(")
 	default:
-		return fmt.Errorf("what is ignored, %q, is unknown: write verdict, packet, out.len, out.LAYER, out.LAYER.FIELD, ctx, ctx.FIELD, maps or map(\"NAME\")", word)
+		return fmt.Errorf("what is ignored, %q, is unknown: write verdict, packet, out.len, out.LAYER, out.LAYER.FIELD, ctx, ctx.FIELD, maps, map(\"NAME\") or var(\"NAME\")", word)
 	}
+	return nil
+}
+
+// addName adds the name in `map("seen")` or `var("hits")`.
+func addName(names map[string]bool, word, call string) error {
+	name := strings.TrimSuffix(strings.TrimPrefix(word, call), ")")
+	if name = strings.Trim(name, `"'`); name == "" || !strings.HasSuffix(word, ")") {
+		return fmt.Errorf("what is ignored, %q: write %s\"NAME\")", word, call)
+	}
+	names[name] = true
 	return nil
 }
 
@@ -83,7 +93,7 @@ func (i *Ignored) addHeader(word, rest string) error {
 }
 
 // check finds names that the programs do not have.
-func (i *Ignored) check(s *corpus.Shape) error {
+func (i *Ignored) check(s *corpus.Shape, shared []global) error {
 	for name := range i.fields {
 		known := false
 		for j := range s.Output {
@@ -94,8 +104,14 @@ func (i *Ignored) check(s *corpus.Shape) error {
 		}
 	}
 	for name := range i.mapNames {
-		if mapShape(s, name) == nil {
+		isSection := slices.ContainsFunc(shared, func(g global) bool { return g.was.section == name || g.now.section == name })
+		if mapShape(s, name) == nil && !isSection {
 			return fmt.Errorf("what is ignored: the programs have no map %q in common", name)
+		}
+	}
+	for name := range i.variables {
+		if !slices.ContainsFunc(shared, func(g global) bool { return g.variable() == name }) {
+			return fmt.Errorf("what is ignored: the programs have no global variable %q in common", name)
 		}
 	}
 	if len(i.headers) > 0 && (s.Payload || s.NoResult) {
@@ -105,12 +121,9 @@ func (i *Ignored) check(s *corpus.Shape) error {
 }
 
 // without returns the packet with zeros for what is ignored of it, which is behind meta
-// bytes of metadata.
-func (i *Ignored) without(b []byte, meta int) []byte {
-	if len(i.headers) == 0 {
-		return b
-	}
-	b = bytes.Clone(b)
+// bytes of metadata, in dst.
+func (i *Ignored) without(dst, b []byte, meta int) []byte {
+	b = append(dst[:0], b...)
 	frame := b[min(meta, len(b)):]
 	var l packet.Layout
 	l.Parse(frame, packet.Ethernet)

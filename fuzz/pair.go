@@ -16,6 +16,7 @@ type Pair struct {
 	was, now Target
 	shape    corpus.Shape
 	table    cover.Table
+	globals  []global
 	ignored  Ignored
 }
 
@@ -28,7 +29,8 @@ func NewPair(was, now Target, ignored Ignored) (*Pair, error) {
 		return nil, fmt.Errorf("comparing %s with %s: the one is %s, the other %s, which take different inputs", a.Program, b.Program, a.Type, b.Type)
 	}
 	p := &Pair{was: was, now: now, ignored: ignored, shape: joinShapes(a, b), table: joinTables(was.Table(), now.Table())}
-	if err := ignored.check(&p.shape); err != nil {
+	p.globals = sharedGlobals(a, b)
+	if err := ignored.check(&p.shape, p.globals); err != nil {
 		return nil, err
 	}
 	return p, nil

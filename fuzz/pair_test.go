@@ -156,7 +156,7 @@ func TestPacketsAndContextsDiffer(t *testing.T) {
 			}
 			p := &Pair{shape: shape, ignored: ignored}
 			was, now := step(frame, 1), step(tt.packet, tt.mark)
-			p.differ(in, was, now, corpus.HaveRet|corpus.HavePacket|corpus.HaveContext)
+			p.differ(in, was, now, corpus.HaveRet|corpus.HavePacket|corpus.HaveContext, &scratch{})
 			got := ""
 			for _, e := range was.Events {
 				got += e.Source + ": " + e.Text
@@ -169,15 +169,15 @@ func TestPacketsAndContextsDiffer(t *testing.T) {
 }
 
 func TestParseIgnoredRefuses(t *testing.T) {
-	for _, word := range []string{"", "x", "out.", "out.nolayer", "out.ipv4.nofield", "map()", `map("a"`, "in.ipv4.ttl"} {
+	for _, word := range []string{"", "x", "out.", "out.nolayer", "out.ipv4.nofield", "map()", `map("a"`, "var()", `var("a"`, "in.ipv4.ttl"} {
 		if _, err := ParseIgnored([]string{word}); err == nil {
 			t.Errorf("%q is taken", word)
 		}
 	}
 	shape := &corpus.Shape{Type: "xdp"}
-	for _, word := range []string{"ctx.mark", `map("seen")`} {
+	for _, word := range []string{"ctx.mark", `map("seen")`, `var("hits")`} {
 		ignored, err := ParseIgnored([]string{word})
-		if err != nil || ignored.check(shape) == nil {
+		if err != nil || ignored.check(shape, nil) == nil {
 			t.Errorf("%q is taken for a program without it: %v", word, err)
 		}
 	}

@@ -19,6 +19,7 @@ type pairExecutor struct {
 	cover []byte
 	union []byte // what a batch of the new one covers
 	out   corpus.Outcome
+	room  scratch
 }
 
 // remote is an executor on a goroutine of its own.
@@ -141,7 +142,7 @@ func (e *pairExecutor) fill(first int) (next int, err error) {
 func (e *pairExecutor) compare(first, next int) {
 	batch := e.now.exec.Batch()
 	for i := first; i < next; i++ {
-		e.pair.differ(e.batch.Input(i), e.batch.Outcome(i), batch.Outcome(i-first), corpus.HaveRet|corpus.HavePacket)
+		e.pair.differ(e.batch.Input(i), e.batch.Outcome(i), batch.Outcome(i-first), corpus.HaveRet|corpus.HavePacket, &e.room)
 	}
 	for i, v := range e.now.exec.Cover()[:len(e.union)] {
 		e.union[i] |= v
@@ -164,7 +165,7 @@ func (e *pairExecutor) Alone(ctx context.Context, in *corpus.Input, want corpus.
 	e.out.Events = append([]corpus.Event(nil), was.Events...)
 	e.out.Cover = make([]byte, len(e.cover))
 	e.pair.join(e.out.Cover, was.Cover, now.Cover)
-	e.pair.differ(in, &e.out, now, want)
+	e.pair.differ(in, &e.out, now, want, &e.room)
 	if want&corpus.HaveMaps != 0 {
 		err = e.now.do(func(Executor) error { return e.pair.differInMaps(&e.out, now) })
 	}

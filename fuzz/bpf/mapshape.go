@@ -89,6 +89,7 @@ func newMapShape(name string, m *ebpf.MapSpec) (corpus.MapShape, bool) {
 		Lasting:   kind.lasting,
 		Keys:      initialKeys(m),
 	}
+	_, shape.Global = m.Value.(*btf.Datasec)
 	if getsFull(m.Type) {
 		shape.MaxEntries = int(m.MaxEntries)
 	}
