@@ -80,7 +80,7 @@ func (f *diffFlags) registerDiff(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.seeds, "seeds", nil, "capture (pcap, pcapng), raw packet, corpus file, or directory of such to start from (may be repeated)")
 	flags.StringVar(&f.executor, "executor", "auto", "how to run the programs: auto, batch or single")
 	flags.IntVar(&f.sample, "sample", 100, "compare contexts and maps of one input in so `many`, besides those that reach something new")
-	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave out `what` may differ, such as out.ipv4.ttl, ctx.mark or map(\"seen\") (may be repeated)")
+	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave out `what` may differ, such as out.ipv4.ttl, ctx.mark, map(\"seen\") or var(\"hits\") (may be repeated)")
 	flags.BoolVar(&f.all, "all", false, "go on behind the first difference")
 	flags.BoolVar(&f.json, "json", false, "write a summary as the last line of standard output, one JSON object")
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "batch", "single"}, cobra.ShellCompDirectiveNoFileComp))

@@ -130,10 +130,14 @@ func (u *ui) fail(err error) {
 		return
 	}
 	text, whole := rejected.Error(), fmt.Sprintf("%+v", rejected)
+	where := strings.TrimSuffix(err.Error(), text) // such as which of two builds
+	if where == err.Error() || strings.Contains(where, "\n") {
+		where = ""
+	}
 	if u.verbose {
 		text = whole
 	}
-	u.say("%s", text)
+	u.say("%s%s", where, text)
 	if text != whole {
 		u.say("the whole log is shown with -v")
 	}

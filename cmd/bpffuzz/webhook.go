@@ -53,6 +53,8 @@ func (f *webhookFlags) check() error {
 		return usageError("webhooks: %w", err)
 	}
 	switch notify.Format(f.format) {
+	case "": // of commands that tell nobody
+		return nil
 	case notify.Generic, notify.Slack:
 		return nil
 	}
