@@ -13,8 +13,12 @@ import (
 	"syscall"
 )
 
-// FileHeader is the first line of a file of Go's fuzz engine.
-const FileHeader = "go test fuzz v1"
+const (
+	// FileMark is what files of Go's fuzz engine begin with, whatever their version.
+	FileMark = "go test fuzz v"
+	// FileHeader is the first line of such a file that is read and written here.
+	FileHeader = FileMark + "1"
+)
 
 // maxFile bounds the size of a corpus file that is read.
 const maxFile = 64 << 20
@@ -36,7 +40,11 @@ func UnmarshalFile(b []byte) (*Input, error) {
 // large as it had to be.
 func unmarshalFile(b, scratch []byte) (*Input, []byte, error) {
 	header, rest, _ := bytes.Cut(b, []byte("\n"))
-	if string(bytes.TrimSpace(header)) != FileHeader {
+	switch header = bytes.TrimSpace(header); {
+	case string(header) == FileHeader:
+	case bytes.HasPrefix(header, []byte(FileMark)):
+		return nil, scratch, fmt.Errorf("it has another version: its first line is %.40q, %q is known; use the program that wrote it", header, FileHeader)
+	default:
 		return nil, scratch, fmt.Errorf("first line is not %q", FileHeader)
 	}
 	quoted, begins := bytes.CutPrefix(bytes.TrimSpace(rest), []byte("[]byte("))

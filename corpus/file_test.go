@@ -42,6 +42,7 @@ func TestDirSetsCorruptFilesAside(t *testing.T) {
 		"bit flip":      {FileName(good), strings.Replace(string(good), "good", "gooe", 1), "hash in its name"},
 		"cut off":       {"0123", string(good[:20]), "not a single []byte value"},
 		"no header":     {"notes.txt", "hello", "first line is not"},
+		"newer":         {"n", "go test fuzz v2\n[]byte(\"a\")\n", `its first line is "go test fuzz v2", "go test fuzz v1" is known`},
 		"other type":    {"x", "go test fuzz v1\nint(3)\n", "not a single []byte value"},
 		"broken string": {"y", "go test fuzz v1\n[]byte(\"\\q\")\n", "not a Go string"},
 	} {

@@ -39,7 +39,7 @@ type Store struct {
 // finding, so that results of different tools are not mixed up.
 func OpenStore(dir string, render Render) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("making the directory of findings %s: %w", dir, err)
+		return nil, fmt.Errorf("making the directory of findings %s, choose another one or remove what is there: %w", dir, err)
 	}
 	s := &Store{dir: dir, render: render, known: map[string]int{}}
 	if err := s.probe(); err != nil {

@@ -24,6 +24,8 @@ const (
 	ownerFile = "target.json" // of an output directory, has an owner
 	// maxOwner bounds both in bytes.
 	maxOwner = 1 << 16
+	// ownerVersion is that of target.json; files without one are read as well.
+	ownerVersion = 1
 )
 
 // claimDir makes the directory if it is missing and takes it, unless another process
@@ -68,6 +70,7 @@ func (c *claim) Close() error { return c.lock.Close() }
 
 // owner is what an output directory is about.
 type owner struct {
+	Version int    `json:"version"`
 	Program string `json:"program"`
 	Type    string `json:"type"`
 	// Object is the object's absolute path, or "the kernel"; Hash the SHA-256 of its
@@ -83,7 +86,7 @@ func newOwner(s *subject, f *targetFlags) (owner, error) {
 }
 
 func (f *targetFlags) ownerOf(path, program, kind string) (o owner, err error) {
-	o = owner{Program: program, Type: kind, Object: path}
+	o = owner{Version: ownerVersion, Program: program, Type: kind, Object: path}
 	if f.config != "" {
 		if o.Config, err = filepath.Abs(f.config); err != nil {
 			return o, fmt.Errorf("naming target file %s: %w", f.config, err)
@@ -112,6 +115,8 @@ func (o owner) settle(dir string, u *ui) error {
 	before, err := readOwner(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errNewer):
+		return err
 	case err != nil:
 		return fmt.Errorf("%w; remove it if the directory is about %s, or choose another with -o", err, o)
 	case before.Program != o.Program || before.Type != o.Type:
@@ -135,6 +140,9 @@ func (o owner) settle(dir string, u *ui) error {
 
 func (o owner) String() string { return fmt.Sprintf("%s (%s)", o.Program, o.Type) }
 
+// errNewer says that a file was written by a later version.
+var errNewer = errors.New("use the bpffuzz that wrote it")
+
 func readOwner(path string) (o owner, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -143,6 +151,9 @@ func readOwner(path string) (o owner, err error) {
 	defer f.Close()
 	if err := json.NewDecoder(io.LimitReader(f, maxOwner)).Decode(&o); err != nil {
 		return o, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if o.Version > ownerVersion {
+		return o, fmt.Errorf("reading %s: it has version %d, %d is known; %w", path, o.Version, ownerVersion, errNewer)
 	}
 	return o, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpffuzz/bpffuzz/corpus"
 	"github.com/bpffuzz/bpffuzz/corpus/pcap"
+	"github.com/bpffuzz/bpffuzz/triage/report"
 )
 
 // named is an input and where it came from.
@@ -20,6 +21,8 @@ type named struct {
 	raw  bool // the bytes of a file that is no other kind of input
 	// frames says that its packets are captured ones, with their headers.
 	frames bool
+	// about is the program and type of the finding that it is of, "" for none.
+	about string
 }
 
 // maxSeedFiles bounds the files that are read from one directory.
@@ -37,11 +40,24 @@ func readInputs(path string, warn func(error)) ([]named, error) {
 		return readInputFile(path, warn)
 	}
 	if in, err := corpus.ReadFile(filepath.Join(path, "input")); err == nil {
-		return []named{{name: path, in: in}}, nil
+		return []named{{name: path, in: in, about: findingOf(path)}}, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return readInputDir(path, warn)
+}
+
+// findingOf says which program a finding is of, "" where its directory does not.
+func findingOf(dir string) string {
+	b, err := readReport(dir)
+	if err != nil {
+		return ""
+	}
+	s, err := report.ReadStatus(b)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s)", s.Program, s.Type)
 }
 
 func readInputDir(path string, warn func(error)) (all []named, err error) {
@@ -69,7 +85,7 @@ func readInputDir(path string, warn func(error)) (all []named, err error) {
 
 // readInputFile reads a corpus file, or what package pcap reads.
 func readInputFile(path string, warn func(error)) ([]named, error) {
-	marked, err := startsWith(path, corpus.FileHeader)
+	marked, err := startsWith(path, corpus.FileMark)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +109,7 @@ func readInputFile(path string, warn func(error)) ([]named, error) {
 		if len(seeds.Inputs) > 1 {
 			name = fmt.Sprintf("%s, packet %d", path, i+1)
 		}
-		all = append(all, named{name, in, seeds.Raw, seeds.Frames[i]})
+		all = append(all, named{name: name, in: in, raw: seeds.Raw, frames: seeds.Frames[i]})
 	}
 	return all, nil
 }

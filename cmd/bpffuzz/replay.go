@@ -179,7 +179,11 @@ func fitting(u *ui, s *subject, all []named) ([]named, error) {
 	if all = unwrapped(u, "the capture", s.target.Shape(), all); len(all) == 0 {
 		return nil, errors.New("no frame of the capture carries anything over TCP or UDP, and the program takes payload: give a file with the bytes themselves")
 	}
+	running := fmt.Sprintf("%s (%s)", s.target.Shape().Program, s.target.Shape().Type)
 	for _, one := range all {
+		if one.about != "" && one.about != running {
+			u.warn("%s is a finding of %s: what %s does with it says nothing about that", one.name, one.about, running)
+		}
 		in, err := mutate.Fit(s.target.Shape(), one.in)
 		if err != nil {
 			last = fmt.Errorf("%s cannot be run: %w", one.name, err)

@@ -69,7 +69,7 @@ func readFile(path string, opts Options) (*Seeds, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if bytes.HasPrefix(data, []byte(corpus.FileHeader)) {
+	if bytes.HasPrefix(data, []byte(corpus.FileMark)) {
 		in, err := corpus.UnmarshalFile(data)
 		if err != nil {
 			return nil, fmt.Errorf("reading corpus file %s: %w", path, err)
