@@ -22,4 +22,12 @@ func TestSum(t *testing.T) {
 	if got := Sum(first, second); got.Newest != time.Second || got.Found != 4 {
 		t.Errorf("found in the second turn: %+v", got)
 	}
+	second.Edges, second.Corpus = 2, 3
+	if got := Sum(first, second); got.Edges != 7 || got.Corpus != 5 {
+		t.Errorf("before the corpus ran again: %+v", got)
+	}
+	second.Total = 4
+	if got := Sum(first, second); got.Edges != 2 || got.Corpus != 3 {
+		t.Errorf("after another build: %+v", got)
+	}
 }

@@ -29,18 +29,20 @@ func corpusAges(points []campaign.Point) []age {
 		{Name: "6 to 24 hours ago"},
 		{Name: "a day ago or more"},
 	}
-	now, oldest := points[len(points)-1].At, 0
-	for i := 1; i < len(points); i++ {
-		more := max(points[i].Corpus-points[i-1].Corpus, 0)
+	now, oldest, most, rest := points[len(points)-1].At, 0, points[0].Corpus, points[len(points)-1].Corpus
+	for _, p := range points[1:] {
+		// A corpus may get smaller, when its inputs are chosen anew.
+		more := min(max(p.Corpus-most, 0), rest)
+		most, rest = max(most, p.Corpus), rest-more
 		for j, limit := range limits {
-			if now-points[i].At < limit {
+			if now-p.At < limit {
 				ages[j].Inputs += more
 				oldest = max(oldest, j)
 				break
 			}
 		}
 	}
-	return shared(append(ages[:oldest+1], age{Name: "at the start", Inputs: points[0].Corpus}))
+	return shared(append(ages[:oldest+1], age{Name: "at the start", Inputs: rest}))
 }
 
 func shared(ages []age) []age {

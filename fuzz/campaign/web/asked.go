@@ -133,6 +133,19 @@ func heatMark(s lines.State) string {
 	return [...]string{lines.None: "", lines.Covered: "●", lines.Partial: "◐", lines.Missed: "○", lines.Removed: "×", lines.Unknown: "?", lines.Merged: "·"}[min(s, lines.Merged)]
 }
 
+// flow is the page with the picture.
+func (s *site) flow(w http.ResponseWriter, r *http.Request) {
+	status, v := s.targetOf(w, r)
+	if v == nil {
+		return
+	}
+	v.Tab = "flow"
+	if s.opts.Details == nil {
+		v.Error = errNoDetails.Error()
+	}
+	s.show(w, http.StatusOK, "flow", layout{Title: v.Name + ": control flow", Nav: "targets", Status: status, Body: v})
+}
+
 // graph is the picture of a target's control flow. Nothing in it is run, whoever opens it.
 func (s *site) graph(w http.ResponseWriter, r *http.Request) {
 	if s.opts.Details == nil {

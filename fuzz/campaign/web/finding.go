@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -159,6 +160,13 @@ func readText(dir, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
+// framed has a report look like a part of the page around it, which has the headline and
+// the command already.
+const framed = `
+body { display: flow-root; max-width: none; margin: 0; padding: 1px }
+body > h1, body > h1 + table + p, body > h1 + table + p + pre { display: none }
+`
+
 // report is a finding's report.html for a frame in its page. Nothing in it is run.
 func (s *site) report(w http.ResponseWriter, r *http.Request) {
 	_, f := s.findingOf(w, r)
@@ -172,7 +180,7 @@ func (s *site) report(w http.ResponseWriter, r *http.Request) {
 	}
 	isolate(w)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(text)
+	_, _ = w.Write(bytes.Replace(text, []byte("</style>"), []byte(framed+"</style>"), 1))
 }
 
 // download sends a file of a finding to be stored.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"html/template"
 	"net/http"
+	"strings"
 
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign/serve"
 )
@@ -21,7 +22,7 @@ func guard(token string, ask *template.Template, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given := r.URL.Query().Get("token")
 		switch {
-		case serve.Authorized(r, token):
+		case serve.Authorized(r, token), public(r.URL.Path):
 			h.ServeHTTP(w, r)
 		case given != "" && r.Method == http.MethodGet && serve.Equal(given, token):
 			pass.give(w, r)
@@ -35,6 +36,10 @@ func guard(token string, ask *template.Template, h http.Handler) http.Handler {
 		}
 	})
 }
+
+// public reports whether a path leads to what everybody has who has bpffuzz: the page that
+// asks for the token is made of that.
+func public(path string) bool { return strings.HasPrefix(path, "/assets/") || path == "/favicon.ico" }
 
 // pass is the cookie of those who know a token. It does not tell the token, and it is as
 // good as that one is: a server that is started again with the same one takes it.
@@ -71,9 +76,4 @@ func (p pass) give(w http.ResponseWriter, r *http.Request) {
 
 // localPath makes sure that a path has one slash at its beginning, which browsers take for
 // this server.
-func localPath(path string) string {
-	for len(path) > 1 && (path[1] == '/' || path[1] == '\\') {
-		path = path[1:]
-	}
-	return path
-}
+func localPath(path string) string { return "/" + strings.TrimLeft(path, `/\`) }

@@ -75,6 +75,7 @@ func (s *site) routes() http.Handler {
 		"/targets/{target}":                             s.target,
 		"/targets/{target}/frontier":                    s.frontier,
 		"/targets/{target}/source":                      s.source,
+		"/targets/{target}/flow":                        s.flow,
 		"/targets/{target}/graph.svg":                   s.graph,
 		"/targets/{target}/findings/{key}":              s.finding,
 		"/targets/{target}/findings/{key}/page":         s.report,

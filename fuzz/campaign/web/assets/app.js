@@ -158,11 +158,34 @@ const report = document.getElementById("report");
 if (report) {
 	const fit = () => {
 		const inside = report.contentDocument;
-		if (inside && inside.body) report.style.height = inside.documentElement.scrollHeight + 8 + "px";
+		if (inside && inside.body) report.style.height = Math.ceil(inside.body.getBoundingClientRect().height) + 4 + "px";
 	};
 	report.addEventListener("load", fit);
 	new ResizeObserver(fit).observe(main);
 	fit();
+}
+
+// The picture of the control flow begins as wide as there is room, as long as it can be
+// read, and with the entry in sight.
+const graph = document.getElementById("graph");
+if (graph) {
+	const box = graph.parentElement;
+	let scale = 1;
+	const zoom = (to) => {
+		const middle = [(box.scrollLeft + box.clientWidth / 2) / scale, (box.scrollTop + box.clientHeight / 2) / scale];
+		scale = Math.min(Math.max(to, 0.1), 4);
+		graph.style.width = graph.naturalWidth * scale + "px";
+		box.scrollTo(middle[0] * scale - box.clientWidth / 2, middle[1] * scale - box.clientHeight / 2);
+		document.getElementById("zoom").textContent = Math.round(scale * 100) + "\u202f%";
+	};
+	const begin = () => {
+		document.querySelector(".zoom").hidden = false;
+		zoom(Math.min(1, Math.max(0.5, box.clientWidth / graph.naturalWidth)));
+		box.scrollTo((box.scrollWidth - box.clientWidth) / 2, 0);
+	};
+	if (graph.complete && graph.naturalWidth) begin();
+	else graph.addEventListener("load", begin);
+	document.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => zoom(scale * button.dataset.zoom)));
 }
 
 (async () => {

@@ -21,8 +21,8 @@ function morph(old, fresh) {
 
 function morphAttributes(old, fresh) {
 	for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-	for (const { name } of [...old.attributes]) {
-		const ours = name === "class" || name === "open" || name === "tabindex";
+	for (const { name, value } of [...old.attributes]) {
+		const ours = name === "open" || (name === "class" && value === "changed");
 		if (!ours && !fresh.hasAttribute(name)) old.removeAttribute(name);
 	}
 }

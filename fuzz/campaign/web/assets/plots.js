@@ -29,7 +29,25 @@ class Plots {
 		const p = this.points;
 		const at = p.map((p) => p[0]);
 		const column = (i) => p.map((p) => p[i]);
-		return [[at, column(2)], [at, column(5)], [at, column(3), column(4)]];
+		return [[at, column(2)], this.rates(), [at, column(3), column(4)]];
+	}
+
+	// rates has nothing where the target waited for its turn: much longer than from point to
+	// point.
+	rates() {
+		const p = this.points;
+		const steps = p.slice(1).map((q, i) => q[0] - p[i][0]).sort((a, b) => a - b);
+		const long = Math.max(4, 4 * (steps[steps.length >> 1] || 0));
+		const at = [], rate = [];
+		p.forEach((q, i) => {
+			if (i > 0 && q[0] - p[i - 1][0] > long) {
+				at.push((q[0] + p[i - 1][0]) / 2);
+				rate.push(null);
+			}
+			at.push(q[0]);
+			rate.push(q[5]);
+		});
+		return [at, rate];
 	}
 
 	draw() {
@@ -53,17 +71,17 @@ class Plots {
 			label: s.label, stroke: colour(s.colour), width: 1.75, points: { show: false },
 			fill: s.fill ? colour(s.colour) + "1f" : undefined,
 			paths: s.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-			value: (_, v) => (v == null ? "–" : s.value(v)),
+			value: (u, v, i) => latest(u, v, i, s.value),
 		}));
 		return new uPlot({
-			width: Math.max(box.clientWidth, 100), height: 172, padding: [8, 8, 0, 0],
+			width: Math.max(box.clientWidth, 100), height: 164, padding: [12, 8, 0, 0],
 			cursor: { drag: { x: false, y: false }, points: { size: 6 } },
 			scales: { x: { time: false }, y: { range: (_, low, high) => span(low, high, fromZero) } },
 			axes: [
-				{ ...axis, space: 64, values: (_, list) => list.map(duration), incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800] },
+				{ ...axis, space: 64, size: 26, gap: 6, values: (_, list) => list.map(duration), incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800] },
 				{ ...axis, size: 48, values: (_, list) => list.map((v) => (Number.isInteger(v) ? compact(v) : "")) },
 			],
-			series: [{ label: "after", value: (_, v) => (v == null ? "–" : duration(v)) }, ...shown],
+			series: [{ label: "after", value: (u, v) => latest(u, v, 0, duration) }, ...shown],
 		}, data, box);
 	}
 
@@ -85,6 +103,12 @@ class Plots {
 			box.dataset.points = this.points.length;
 		});
 	}
+}
+
+// latest writes the value under the cursor, and without one the last.
+function latest(u, v, i, write) {
+	if (v == null && u.cursor.idx == null) v = u.data[i][u.data[i].length - 1];
+	return v == null ? "–" : write(v);
 }
 
 // span is what the vertical axis shows: not less than a few steps.
