@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,17 +59,16 @@ func (t *campaignTarget) has(all []*report.Status, key string) bool {
 	return false
 }
 
-// another reports whether the target's directory is about another build of its object.
-func (t *campaignTarget) another(f *runFlags) (bool, error) {
+// another reports whether the object is another build than at the turn before, in this
+// process or an earlier one, and returns its hash.
+func (t *campaignTarget) another(f *runFlags) (bool, string, error) {
 	before, err := readOwner(filepath.Join(t.dir, ownerFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, "", err
 	}
-	if err != nil {
-		return false, err
-	}
+	last := cmp.Or(t.hash, before.Hash)
 	now, err := f.ownerOf(f.path(), before.Program, before.Type)
-	return err == nil && now.Hash != before.Hash, err
+	return last != "" && now.Hash != last, now.Hash, err
 }
 
 // findingsDirs are those with findings to run again: the target's, and where what is saved

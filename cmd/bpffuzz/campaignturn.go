@@ -30,6 +30,10 @@ type campaignTarget struct {
 	baselineKeys map[string]bool
 	checked      checkedAgain
 	build        atomic.Pointer[build] // that the last turn had
+	// hash is that of the object when findings ran again or needed not to, "" before the first
+	// turn. The one in the directory is not enough: an object may be replaced while a turn
+	// begins.
+	hash string
 }
 
 // build tells the files of two builds of an object apart without reading them.
@@ -152,13 +156,14 @@ func (t *campaignTarget) turn(ctx context.Context, turn *campaign.Turn) (campaig
 	}
 	f.how, f.keeping = f.executor, cmp.Or(f.state, f.file.State)
 	t.build.Store(buildOf(f.path()))
-	another, err := t.another(f)
+	another, hash, err := t.another(f)
 	if err != nil {
 		return out, err
 	}
 	if err := t.recheck(ctx, f, turn.Check, another); err != nil {
 		return out, err
 	}
+	t.hash = hash
 	subject, err := f.load(t.u, 0)
 	if err != nil {
 		return out, t.rejected(f, err)
@@ -183,6 +188,7 @@ func (t *campaignTarget) fuzz(ctx context.Context, f *runFlags, s *subject) (o c
 		Workers: f.workers, Seed: f.seed, Duration: f.duration, Execs: f.execs, Sample: f.sample,
 		Judge: s.judge(), Warn: func(err error) { t.u.warn("%v", err) }, Panicking: t.u.parent.reclaim,
 	}
+	since := time.Now()
 	out, err := f.openOutput(t.u, s)
 	if err != nil {
 		return o, err
@@ -194,8 +200,9 @@ func (t *campaignTarget) fuzz(ctx context.Context, f *runFlags, s *subject) (o c
 	}
 	result, edges := t.publish.turned()
 	o = outcomeOf(result, edges, out)
-	who, unread := f.ownerOf(f.path(), s.target.Shape().Program, s.target.Shape().Type)
-	err = cmp.Or(err, unread, t.carry(s, who.Hash, result))
+	if err == nil {
+		err = cmp.Or(t.carry(s, t.hash, result), t.retain(out, s, result, since))
+	}
 	return o, cmp.Or(err, out.closeJournal(err == nil), out.Close())
 }
 
