@@ -68,7 +68,10 @@ func (t *campaignTarget) another(f *runFlags) (bool, string, error) {
 	}
 	last := cmp.Or(t.hash, before.Hash)
 	now, err := f.ownerOf(f.path(), before.Program, before.Type)
-	return last != "" && now.Hash != last, now.Hash, err
+	if err != nil {
+		return false, t.hash, nil // loading it says why it cannot be read
+	}
+	return last != "" && now.Hash != last, now.Hash, nil
 }
 
 // findingsDirs are those with findings to run again: the target's, and where what is saved
