@@ -151,3 +151,11 @@ func TestExportBesideRejected(t *testing.T) {
 	}
 	runC(t, dir)
 }
+
+// TestExportOfSlow: the test that comes with a slow packet has the budget.
+func TestExportOfSlow(t *testing.T) {
+	if !privileged() {
+		t.Skip("needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")
+	}
+	runGoTest(t, find(t, "-p", "slow", "--max-insns", "1000", "../../fuzz/bpf/testdata/oracles_slow.o"))
+}

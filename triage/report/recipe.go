@@ -97,8 +97,15 @@ func unseen(f *triage.Finding) string {
 		return "the failure is that runs differ with other bytes in memory that the program has not written, which the fuzzer puts there"
 	case "checksum-complete":
 		return "the failure is an answer to a flag that the input itself does not have"
+	case triage.Slow:
+		return "the failure is how many instructions are executed, and it compares what comes back"
+	case triage.MapFull, triage.MapLeak:
+		return "the failure is how full a map is, and it compares return values, packets and contexts"
 	case triage.ClaimOracle:
 		return "what registers hold is seen by the fuzzer only"
+	}
+	if strings.Contains(f.Title, "insns") && strings.HasPrefix(f.Oracle, "invariant") {
+		return "the invariant is about how many instructions are executed, and it compares what comes back"
 	}
 	if strings.Contains(f.Title, "map(") {
 		return "the invariant is about the contents of maps, and it compares return values, packets and contexts"
