@@ -2,6 +2,8 @@ package bpf
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"syscall"
 
 	"github.com/cilium/ebpf"
@@ -54,7 +56,25 @@ func needsStreams() string {
 		return err.Error()
 	}
 	if int32(ret) < 0 {
-		return fmt.Sprintf("the kernel refuses to write to a program's stream: %v", syscall.Errno(-int32(ret)))
+		errno := syscall.Errno(-int32(ret))
+		return fmt.Sprintf("the kernel refuses to write to a program's stream: %v%s", errno, withoutPages(errno))
+	}
+	return ""
+}
+
+// withoutPages says why there may be no memory for a stream where there is plenty for all
+// else. Streams take their pages in a way that waits for no lock (alloc_pages_nolock), which
+// gives none for as long as the kernel has not initialised all of its memory. That is over
+// before the first process runs, unless a kernel is told to do it when memory gets short.
+func withoutPages(errno syscall.Errno) string {
+	line, err := os.ReadFile("/proc/cmdline")
+	if errno != syscall.ENOMEM || err != nil {
+		return ""
+	}
+	for _, option := range strings.Fields(string(line)) {
+		if strings.HasPrefix(option, "deferred_init=") {
+			return fmt.Sprintf(": it was booted with %s, and gives streams no pages before all memory is initialised", option)
+		}
 	}
 	return ""
 }
