@@ -73,6 +73,7 @@ func TestLabels(t *testing.T) {
 		{Edge{Func: "f", From: -1}, "f: insn 0 (entry)"},
 		{Edge{Func: "f", Kind: Taken, From: 3, To: 9}, "f: insn 3 -> insn 9 (taken)"},
 		{Edge{Func: "f", Kind: FallThrough, FromPos: Pos{File: "src/a.c", Line: 3, Column: 1}, ToPos: Pos{File: "src/a.c", Line: 4, Column: 1}}, "f: a.c:3 -> a.c:4 (fall-through)"},
+		{Edge{Func: "f", From: 5, To: 9, Kind: Taken, FromPos: Pos{File: "src/a.c", Line: 3}, ToPos: Pos{File: "inc/b.h"}}, "f: a.c:3 -> insn 9 (taken)"},
 	} {
 		if got := test.edge.Label(); got != test.want {
 			t.Errorf("Label = %q, want %q", got, test.want)

@@ -20,9 +20,10 @@ type Pos struct {
 	Nth  int
 }
 
-// String returns "file.c:line", or "" for the zero value.
+// String returns "file.c:line", or "" where the object names no line: for the zero value,
+// and for line 0, with which compilers mark code that stands for no line of a file.
 func (p Pos) String() string {
-	if p.File == "" {
+	if p.File == "" || p.Line <= 0 {
 		return ""
 	}
 	return fmt.Sprintf("%s:%d", path.Base(p.File), p.Line)

@@ -4,36 +4,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
-)
 
-// exceptionCallback returns the name of the function that a program wants called when it
-// throws, "" for none.
-func exceptionCallback(p *ebpf.ProgramSpec) string {
-	if len(p.Instructions) == 0 {
-		return ""
-	}
-	fn := btf.FuncMetadata(&p.Instructions[0])
-	if fn == nil {
-		return ""
-	}
-	for _, tag := range fn.Tags {
-		if name, ok := strings.CutPrefix(tag, "exception_callback:"); ok {
-			return name
-		}
-	}
-	return ""
-}
+	"github.com/bpffuzz/bpffuzz/fuzz/bpf/internal/instrument"
+)
 
 // linkCallback appends a program's exception callback, and what that calls, from
 // another program of the object. The loader links what code refers to, and the kernel
 // forbids code to refer to the callback of its program.
 func (o *Object) linkCallback(p *ebpf.ProgramSpec) {
-	want := []string{exceptionCallback(p)}
+	want := []string{instrument.Callback(p.Instructions)}
 	for len(want) > 0 {
 		name := want[0]
 		want = want[1:]
@@ -76,7 +59,7 @@ func function(code asm.Instructions, name string) asm.Instructions {
 
 // checkCallback says so where a program's exception callback is not to be had.
 func checkCallback(object string, p *ebpf.ProgramSpec) error {
-	name := exceptionCallback(p)
+	name := instrument.Callback(p.Instructions)
 	if name == "" || len(function(p.Instructions, name)) > 0 {
 		return nil
 	}

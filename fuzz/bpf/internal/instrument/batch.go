@@ -200,7 +200,7 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 	build := func(prog *program, first []insertion) (asm.Instructions, error) {
 		return prog.assemble(func(j int) []insertion {
 			list := inserted[prog.same[j]]
-			if j > 0 && prog.funcs[j].Name != prog.callback() {
+			if j > 0 && prog.funcs[j].Name != Callback(prog.Instructions) {
 				return list
 			}
 			list = append(list[:len(list):len(list)], returns(prog.funcs[j], batchName)...)
@@ -225,10 +225,13 @@ func (p *Plan) RewriteBatch(rung, scored Rung, l *BatchLayout, mapName, batchNam
 	return entry, all, nil
 }
 
-// callback returns the name of the function that bpf_throw calls and that then returns
+// Callback returns the name of the function that bpf_throw calls and that then returns
 // for the program, "" for none: a program without returns the argument of bpf_throw.
-func (p *program) callback() string {
-	fn := btf.FuncMetadata(&p.Instructions[0])
+func Callback(program asm.Instructions) string {
+	if len(program) == 0 {
+		return ""
+	}
+	fn := btf.FuncMetadata(&program[0])
 	if fn == nil {
 		return ""
 	}
