@@ -15,6 +15,7 @@ import (
 	"github.com/bpffuzz/bpffuzz/fuzz"
 	"github.com/bpffuzz/bpffuzz/fuzz/bpf"
 	"github.com/bpffuzz/bpffuzz/fuzz/campaign"
+	"github.com/bpffuzz/bpffuzz/triage"
 )
 
 // campaignTarget is a target of a campaign at work. One goroutine at a time has it.
@@ -124,6 +125,9 @@ func (t *campaignTarget) writeSetup() error {
 func (t *campaignTarget) do(ctx context.Context, turn campaign.Turn) (out campaign.Outcome, err error) {
 	t.publish.update(func(_ *campaign.Status, s *campaign.TargetStatus) { s.State, s.Problem = campaign.Running, "" })
 	out, err = t.turn(ctx, &turn)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // it was interrupted, which does not tell that it cannot run
+	}
 	if err != nil {
 		err = firstLine(t.Explain(t.f.setupPath(t.Target), err))
 		t.publish.end(nil, err)
@@ -179,6 +183,20 @@ func (t *campaignTarget) rejected(f *runFlags, err error) error {
 	if found := f.asFinding(t.u, err); found != nil && !errors.Is(found, errFindings) {
 		return found
 	}
+	open, unread := openFindingsOf(t.dir)
+	if unread != nil {
+		return unread
+	}
+	t.publish.update(func(_ *campaign.Status, s *campaign.TargetStatus) {
+		for _, one := range open {
+			if one.Kind == triage.Rejected && s.Finding(one.Key) == nil {
+				s.Findings = append(s.Findings, campaign.FindingStatus{
+					Key: one.Key, Kind: one.Kind, Title: one.Title, Path: one.Path, Command: verifyCommand(&f.targetFlags),
+					At: time.Now(), Count: one.Count, New: true, Known: one.Known,
+				})
+			}
+		}
+	})
 	return err
 }
 
