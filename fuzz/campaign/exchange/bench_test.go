@@ -127,6 +127,11 @@ func BenchmarkUnion(b *testing.B) {
 	}
 }
 
+// frame is a packet in which all rungs are.
+func frame() *corpus.Input {
+	return &corpus.Input{Steps: []corpus.Step{{Packet: make([]byte, 64)}}}
+}
+
 func union(b *testing.B, nodes int, seed uint64) (execs uint64) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
@@ -148,7 +153,7 @@ func union(b *testing.B, nodes int, seed uint64) (execs uint64) {
 		}
 		runs.Go(func() {
 			_, err := fuzz.Run(ctx, t, fuzz.Options{
-				Workers: 1, Seed: seed*100 + uint64(i), Inbox: lane, NoFurther: true,
+				Workers: 1, Seed: seed*100 + uint64(i), Inbox: lane, NoFurther: true, Seeds: []*corpus.Input{frame()},
 				Keep: func(inputs ...*corpus.Input) error { lane.Keep(inputs...); return nil },
 			})
 			if err != nil {
