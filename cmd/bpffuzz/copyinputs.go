@@ -54,11 +54,19 @@ oracles that are given, else those of the run. DIR is one finding or an output d
 		_ = cmd.MarkFlagDirname(name)
 	}
 	_ = cmd.MarkFlagFilename("pcap", "pcap")
-	cmd.MarkFlagsMutuallyExclusive("finding", "go", "raw", "pcap")
 	return cmd
 }
 
 func (f *exportFlags) run(cmd *cobra.Command, u *ui, args []string) error {
+	var given []string
+	for _, name := range []string{"finding", "go", "raw", "pcap"} {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) > 1 {
+		return usageError("%s are destinations of an export: choose one of them", strings.Join(given, ", "))
+	}
 	if f.finding != "" {
 		return f.exportFinding(cmd.Context(), u, args)
 	}

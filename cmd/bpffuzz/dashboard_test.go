@@ -14,12 +14,29 @@ import (
 // A run is watched in a browser: its numbers move, its finding is opened and downloaded,
 // and what it covers is shown.
 func TestDashboardOfARun(t *testing.T) {
+	dir := t.TempDir()
+	watchInBrowser(t, dir, filepath.Join(dir, "out"), "run", "-o", "out", "-j", "1", "--seed", "3", abs(t, "testdata/planted.o"))
+}
+
+// So is a campaign.
+func TestDashboardOfACampaign(t *testing.T) {
+	dir := t.TempDir()
+	file := "output: out\nturn: 5m\ntargets:\n  - name: forgetful\n    object: " + abs(t, "testdata/planted.o") + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "campaign.yaml"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	watchInBrowser(t, dir, filepath.Join(dir, "out/forgetful"), "campaign", "-j", "1", "--seed", "3", "campaign.yaml")
+}
+
+// watchInBrowser watches what a command does with the program forgetful, whose output
+// directory is out.
+func watchInBrowser(t *testing.T, dir, out string, args ...string) {
+	t.Helper()
 	if !privileged() {
 		t.Skip("running programs needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")
 	}
 	b := webtest.Start(t)
-	dir := t.TempDir()
-	r := start(t, dir, "bpffuzz", "run", "-o", "out", "-j", "1", "--seed", "3", "--http", "127.0.0.1:0", abs(t, "testdata/planted.o"))
+	r := start(t, dir, "bpffuzz", append(args, "--http", "127.0.0.1:0")...)
 	r.until(func() bool { return r.dashboard != "" && len(r.findings) >= 1 && r.progress >= 1 })
 	address := r.dashboard
 	b.Open(address + "targets/forgetful")
@@ -34,7 +51,7 @@ func TestDashboardOfARun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(filepath.Join(dir, "out", "findings", key, "input.pcap"))
+	want, err := os.ReadFile(filepath.Join(out, "findings", key, "input.pcap"))
 	if err != nil {
 		t.Fatal(err)
 	}

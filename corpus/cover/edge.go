@@ -21,9 +21,10 @@ type Pos struct {
 }
 
 // String returns "file.c:line", or "" where the object names no line: for the zero value,
-// and for line 0, with which compilers mark code that stands for no line of a file.
+// and for line 0 without a column, with which compilers mark code that stands for no line of
+// a file.
 func (p Pos) String() string {
-	if p.File == "" || p.Line <= 0 {
+	if p.File == "" || p.Line < 0 || p.Line == 0 && p.Column == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%s:%d", path.Base(p.File), p.Line)

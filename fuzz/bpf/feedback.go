@@ -135,7 +135,7 @@ func (t *Target) guide() error {
 			table.Loops = append(table.Loops, len(table.Edges))
 			table.Edges = append(table.Edges, cover.Edge{
 				ID: counterID(m.name, n), Func: t.program, Kind: cover.Entry, From: -1, To: n,
-				ToPos: cover.Pos{File: "map " + m.name, Line: n}, Probe: table.Probes,
+				ToPos: cover.Pos{File: "map " + m.name, Line: n, Column: 1}, Probe: table.Probes,
 			})
 			table.Probes++
 		}
